@@ -1,0 +1,33 @@
+/**
+ * The catalogue of faults. A fault is something that should not have happened; expected outcomes (a refused publish, an
+ * expired message) are values, not errors. `docs/errors.md` lists every code; a test keeps the two equal.
+ */
+export const errorCodes = {
+  TRB_ACCESS_FILE_INVALID: 'A password file, ACL file or hooks module could not be read as what it should be.',
+  TRB_ACCESS_UNAVAILABLE: 'An access decision could not be made (not the same as a refusal): a store or hook failed.',
+  TRB_ADMIN_UNREACHABLE: 'A command needs the admin listener of a running broker and could not reach it.',
+  TRB_CLOSED: 'The component was used after close().',
+  TRB_CONFIG_INVALID: 'The configuration is not valid; the message lists path, line and what was expected.',
+  TRB_DATA_LOCKED: 'The data folder is in use by another running broker.',
+  TRB_LISTENER_FAILED: 'A listener could not be opened (port in use, certificate unreadable).',
+  TRB_OFFSET_OUT_OF_RANGE: 'A read asked for an offset that retention has removed or that does not exist yet.',
+  TRB_PROTOCOL: 'A peer broke the MQTT protocol; carries the reason code for the wire.',
+  TRB_STORE_CORRUPT: 'A stored session, queue or retained entry does not decode.',
+  TRB_STORE_WRITE_FAILED: 'The session store could not be written or synced; nothing that depended on it was acknowledged.',
+  TRB_STREAM_CORRUPT: 'A stream segment fails its checksum before its tail.',
+  TRB_STREAM_UNKNOWN: 'No stream of that name is declared.',
+  TRB_STREAM_WRITE_FAILED: 'A stream could not be written or synced; nothing that depended on it was acknowledged.'
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** Every error this project throws on purpose. `code` is stable; `message` is for people. */
+export class TributaryError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'TributaryError'
+    this.code = code
+  }
+}
