@@ -1,0 +1,103 @@
+import type { Qos } from '../mqtt/packet.ts'
+
+/**
+ * The stream store's contract. The embedded implementation is segment files in one folder; a clustered one may sit on another
+ * engine. Appending is synchronous and buffered; nothing is durable until `sync()` has resolved.
+ */
+
+/** Position of a record in its stream; starts at 0, never reused. A safe integer. */
+export type Offset = number
+
+export interface RetentionPolicy {
+  /** Records older than this may be removed; 0 = keep for ever. Milliseconds. */
+  ageMs: number
+  /** Segment bytes above which the oldest segments are removed; 0 = no limit. */
+  bytes: number
+}
+
+/** One (topic, publisher) pair prepared once per route, so that an append copies bytes and looks nothing up. */
+export interface RecordSource {
+  readonly topic: string
+  readonly clientId: string
+  readonly partition: number
+}
+
+export interface StreamRecord {
+  offset: Offset
+  /** hash(key) mod partitions */
+  partition: number
+  /** Epoch milliseconds at which the broker accepted it. */
+  timestampMs: number
+  topic: string
+  clientId: string
+  qos: Qos
+  retain: boolean
+  /** Encoded MQTT 5 properties, as in lib/mqtt/message.ts; empty if none. */
+  properties: Buffer
+  /** Epoch milliseconds; 0 = never. */
+  expiresAtMs: number
+  payload: Buffer
+}
+
+/** Where a read starts. A Date/time means the first record with timestampMs >= it. */
+export type ReadFrom = 'earliest' | 'latest' | { offset: Offset } | { timeMs: number }
+
+export interface ReadOptions {
+  from: ReadFrom
+  /** Stop after this many records; default: no limit. */
+  limit?: number
+  /** Wait for new records at the end instead of finishing. */
+  follow?: boolean
+  signal?: AbortSignal
+  /** What to do when `from` lies before the earliest record: throw TRB_OFFSET_OUT_OF_RANGE (default) or start at earliest. */
+  outOfRange?: 'fail' | 'earliest'
+}
+
+export interface StreamStats {
+  name: string
+  earliestOffset: Offset
+  /** Offset the next record gets. */
+  nextOffset: Offset
+  bytes: number
+  segments: number
+  /** Epoch ms of the earliest and last record; undefined when empty. */
+  earliestTimestampMs: number | undefined
+  latestTimestampMs: number | undefined
+}
+
+export interface Stream {
+  readonly name: string
+  readonly partitions: number
+  /** Offset the next append gets. */
+  readonly nextOffset: Offset
+  /** True when records wait for sync(). */
+  readonly dirty: boolean
+  /** Bytes waiting in the active batch. */
+  readonly pendingBytes: number
+
+  source(topic: string, clientId: string): RecordSource
+  /**
+   * Copies one record into the active batch and returns its offset. Never waits, never throws for I/O: a failed write shows in
+   * the next sync(). `payload` is bytes[payloadStart, payloadEnd).
+   */
+  append(
+    source: RecordSource,
+    qos: Qos,
+    retain: boolean,
+    timestampMs: number,
+    expiresAtMs: number,
+    properties: Buffer,
+    bytes: Buffer,
+    payloadStart: number,
+    payloadEnd: number
+  ): Offset
+  /**
+   * Writes and fdatasyncs everything appended before the call. One at a time: the caller awaits it before calling again; appends
+   * made meanwhile go into the next batch. Rejects TRB_STREAM_WRITE_FAILED; then the records of that batch are NOT in the
+   * stream (their offsets are given again), and the stream has healed itself for the next append or stays failed and says so.
+   */
+  sync(): Promise<void>
+  /** Only records that are durable are ever yielded. In offset order. */
+  read(options: ReadOptions): AsyncIterable<StreamRecord>
+  stats(): StreamStats
+}
