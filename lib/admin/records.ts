@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { TributaryError } from '../errors.ts'
+import type { ReadOptions, Stream, StreamRecord } from '../stream/contract.ts'
+import { topicMatches } from '../topic/filter.ts'
+import { Refusal } from './answer.ts'
+import { recordJson } from './record-json.ts'
+import type { RecordsQuery } from './records-query.ts'
+
+/** Characters collected before they are written, so that a long read costs one system call for many records. */
+const CHUNK_LENGTH = 32_768
+
+/**
+ * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault after the first
+ * byte is sent as a last line `{"error", "message"}` and a connection that does not end properly, so that no client takes what
+ * it got for everything.
+ */
+export async function sendRecords(stream: Stream, query: RecordsQuery, response: ServerResponse): Promise<void> {
+  checkRange(stream, query)
+  const reading = new AbortController()
+  response.once('close', () => reading.abort())
+  response.setHeader('content-type', 'application/x-ndjson; charset=utf-8')
+  // Somebody who waits for the first record wants to know at once that the wait has begun.
+  if (query.follow) response.flushHeaders()
+  const lines = new Lines(response)
+  try {
+    for await (const record of selectRecords(stream, query, reading.signal)) {
+      lines.add(JSON.stringify(recordJson(record)))
+      if (response.writableNeedDrain) await once(response, 'drain', { signal: reading.signal })
+    }
+    lines.flush()
+    response.end()
+  } catch (error) {
+    if (reading.signal.aborted) return
+    if (!response.headersSent) throw error
+    lines.flush()
+    response.write(`${JSON.stringify(faultJson(error))}\n`, () => response.destroy())
+  } finally {
+    lines.stop()
+  }
+}
+
+/** Records that match the filter, `limit` of those at most. */
+export function selectRecords(
+  stream: Pick<Stream, 'read'>,
+  query: RecordsQuery,
+  signal: AbortSignal
+): AsyncIterable<StreamRecord> {
+  const options: ReadOptions = { from: query.from, follow: query.follow, signal }
+  if (query.filter !== undefined) return filterRecords(stream.read(options), query.filter, query.limit)
+  if (query.limit !== undefined) options.limit = query.limit
+  return stream.read(options)
+}
+
+async function* filterRecords(records: AsyncIterable<StreamRecord>, filter: string, limit: number | undefined) {
+  let selected = 0
+  for await (const record of records) {
+    if (!topicMatches(filter, record.topic)) continue
+    yield record
+    if (++selected === limit) return
+  }
+}
+
+function checkRange(stream: Stream, { from }: RecordsQuery): void {
+  if (typeof from === 'string' || !('offset' in from)) return
+  const { earliestOffset, nextOffset } = stream.stats()
+  if (from.offset >= earliestOffset && from.offset <= nextOffset) return
+  const there = earliestOffset === nextOffset ? 'the stream is empty' : `it holds ${earliestOffset} to ${nextOffset - 1}`
+  throw new Refusal(416, 'TRB_OFFSET_OUT_OF_RANGE', `stream ${stream.name} has no offset ${from.offset}: ${there}`)
+}
+
+export function faultJson(error: unknown): { error: string; message: string } {
+  if (error instanceof TributaryError) return { error: error.code, message: error.message }
+  return { error: 'internal', message: error instanceof Error ? error.message : String(error) }
+}
+
+class Lines {
+  readonly #response: ServerResponse
+  #text = ''
+  #scheduled: NodeJS.Immediate | undefined
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+  }
+
+  /** What is added in one turn of the event loop goes out together. */
+  add(line: string): void {
+    this.#text += `${line}\n`
+    if (this.#text.length >= CHUNK_LENGTH) this.flush()
+    else this.#scheduled ??= setImmediate(() => this.flush())
+  }
+
+  flush(): void {
+    this.stop()
+    if (this.#text === '' || this.#response.destroyed) return
+    this.#response.write(this.#text)
+    this.#text = ''
+  }
+
+  stop(): void {
+    if (this.#scheduled !== undefined) clearImmediate(this.#scheduled)
+    this.#scheduled = undefined
+  }
+}
