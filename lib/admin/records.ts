@@ -1,14 +1,11 @@
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { TributaryError } from '../errors.ts'
 import type { ReadOptions, Stream, StreamRecord } from '../stream/contract.ts'
 import { topicMatches } from '../topic/filter.ts'
 import { Refusal } from './answer.ts'
+import { Lines } from './lines.ts'
 import { recordJson } from './record-json.ts'
 import type { RecordsQuery } from './records-query.ts'
-
-/** Characters collected before they are written, so that a long read costs one system call for many records. */
-const CHUNK_LENGTH = 32_768
 
 /**
  * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault after the first
@@ -26,7 +23,7 @@ export async function sendRecords(stream: Stream, query: RecordsQuery, response:
   try {
     for await (const record of selectRecords(stream, query, reading.signal)) {
       lines.add(JSON.stringify(recordJson(record)))
-      if (response.writableNeedDrain) await once(response, 'drain', { signal: reading.signal })
+      if (lines.full) await lines.drained(reading.signal)
     }
     lines.flush()
     response.end()
@@ -72,33 +69,4 @@ function checkRange(stream: Stream, { from }: RecordsQuery): void {
 export function faultJson(error: unknown): { error: string; message: string } {
   if (error instanceof TributaryError) return { error: error.code, message: error.message }
   return { error: 'internal', message: error instanceof Error ? error.message : String(error) }
-}
-
-class Lines {
-  readonly #response: ServerResponse
-  #text = ''
-  #scheduled: NodeJS.Immediate | undefined
-
-  constructor(response: ServerResponse) {
-    this.#response = response
-  }
-
-  /** What is added in one turn of the event loop goes out together. */
-  add(line: string): void {
-    this.#text += `${line}\n`
-    if (this.#text.length >= CHUNK_LENGTH) this.flush()
-    else this.#scheduled ??= setImmediate(() => this.flush())
-  }
-
-  flush(): void {
-    this.stop()
-    if (this.#text === '' || this.#response.destroyed) return
-    this.#response.write(this.#text)
-    this.#text = ''
-  }
-
-  stop(): void {
-    if (this.#scheduled !== undefined) clearImmediate(this.#scheduled)
-    this.#scheduled = undefined
-  }
 }

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { isLoopback } from '../config/anonymous.ts'
 import { bind } from '../listener/accept.ts'
-import { isLoopback, urlHost } from '../listener/url.ts'
+import { urlHost } from '../listener/url.ts'
 import { answerJson, Refusal } from './answer.ts'
 import type { AdminLog, AdminOptions } from './contract.ts'
 import { faultJson } from './records.ts'

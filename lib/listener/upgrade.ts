@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { isLoopback } from '../config/anonymous.ts'
 import type { RefusalReason } from './contract.ts'
-import { isLoopback } from './url.ts'
 
 export interface UpgradeRules {
   path: string

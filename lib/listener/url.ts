@@ -11,8 +11,3 @@ export function listenerUrl(transport: PeerIdentity['transport'], host: string, 
 export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
-
-/** True for addresses that only this machine can reach. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '::ffff:127.0.0.1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
