@@ -195,7 +195,7 @@ export class Deliverer {
   /** May another QoS 1/2 PUBLISH go out now? [MQTT-3.3.4-9] */
   windowOpen(session: BrokerSession, connection: Connection): boolean {
     const { maxInflight } = this.#context.limits
-    const window = connection.receiveMaximum < maxInflight ? connection.receiveMaximum : maxInflight
+    const window = Math.min(connection.receiveMaximum, maxInflight)
     return connection.congestedSinceMs === 0 && session.inflight.outstanding < window
   }
 
