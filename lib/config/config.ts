@@ -59,8 +59,8 @@ export interface TlsSettings {
 export interface WebSocketSettings {
   /** URL path of the WebSocket endpoint. */
   path: string
-  /** Web origins whose pages may connect; `*` = all. Empty: only pages of the host name that is connected to. */
-  origins: string[]
+  /** Web origins whose pages may connect; `*` = all. Absent: only pages of the host that is connected to. */
+  origins?: string[] | undefined
 }
 
 export interface AdminConfig {
