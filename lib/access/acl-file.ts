@@ -7,7 +7,7 @@ import { formatPath, formatProblems, type Path, type Problem } from '../config/p
 import { YamlSource } from '../config/yaml-source.ts'
 import { TributaryError } from '../errors.ts'
 import { parseSharedFilter, topicFilterError } from '../topic/filter.ts'
-import { type Acl, type Action, actions, isBrokersOwn, type RoleRules } from './acl.ts'
+import { type Acl, type Action, actions, isBrokersOwn, type RoleRules, roleNamePattern } from './acl.ts'
 import { placeholderNames, unknownPlaceholders } from './rule-pattern.ts'
 
 /**
@@ -40,7 +40,6 @@ export function parseAcl(text: string, file: string): Acl {
 }
 
 const roleNameError = 'expected the name of a role: letters, digits, _, . and -'
-export const roleNamePattern = /^[A-Za-z0-9][\w.-]{0,63}$/
 const roleName = z.string({ error: roleNameError }).regex(roleNamePattern, { error: roleNameError })
 const roleNames = z.array(roleName)
 

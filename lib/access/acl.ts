@@ -24,6 +24,8 @@ export interface RoleRules {
 export const actions = ['publish', 'subscribe', 'receive', 'all'] as const
 export type Action = (typeof actions)[number]
 
+export const roleNamePattern = /^[A-Za-z0-9][\w.-]{0,63}$/
+
 /** Topics that only the broker publishes to, whatever the rules say. */
 export function isBrokersOwn(topic: string): boolean {
   return /^\$(SYS|stream|share|dead-letter)(\/|$)/.test(topic)

@@ -4,6 +4,8 @@
  */
 export function filterCovers(allowed: string, requested: string): boolean {
   if (allowed === requested) return true
+  // Every topic has a first level, so `+/#` matches as much as `#`.
+  if (requested === '#') return allowed === '+/#'
   const allowedLevels = allowed.split('/')
   const requestedLevels = requested.split('/')
   // A leading wildcard does not reach topics that start with `$` [MQTT-4.7.2-1].

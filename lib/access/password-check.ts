@@ -53,7 +53,8 @@ export class PasswordCheck {
     const right = await this.#hasher.verify(entry?.hash ?? this.#decoyHash(), password)
     if (!right || entry === undefined) return 'wrong'
     const current = this.#entries.get(username)
-    if (current?.hash !== entry.hash) return 'wrong'
+    // Reloaded meanwhile with another password: only the new one counts.
+    if (current?.hash !== entry.hash) return this.#verify(username, password)
     this.#verified.add(username, password, entry.hash)
     return current
   }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { TributaryError } from '../errors.ts'
-import { roleNamePattern } from './acl-file.ts'
+import { roleNamePattern } from './acl.ts'
 import { formatEntry, linesOf, parsePasswordFile, usernameOf, usernameProblem } from './password-file.ts'
 import { writeFileAtomically } from './write-file-atomically.ts'
 

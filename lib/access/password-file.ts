@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { formatProblems, type Problem, showValue } from '../config/problem.ts'
 import { TributaryError } from '../errors.ts'
-import { roleNamePattern } from './acl-file.ts'
+import { roleNamePattern } from './acl.ts'
 import { isPasswordHash } from './password-hash.ts'
 
 /**
