@@ -1,0 +1,340 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { Aedes, type AedesOptions } from 'aedes'
+import type { SessionStore } from '../../persistence/contract.ts'
+import type { Authenticator, PeerIdentity, Policy } from '../access/contract.ts'
+import { Counters } from '../metrics/counters.ts'
+import type { Message } from '../mqtt/message.ts'
+import type { PublishPacket } from '../mqtt/packet.ts'
+import { reasonCode } from '../mqtt/reason-code.ts'
+import { type AedesPublishPacket, aedesPacketOf, messageOf, toPublishPacket } from './aedes-packet.ts'
+import { type ClientDescription, describeClients } from './client-description.ts'
+import { Connection } from './connection.ts'
+import { ContractEngine } from './contract/engine.ts'
+import type { Done, Engine } from './engine.ts'
+import { type BrokerLimits, defaultLimits } from './limits.ts'
+import { NativeEngine } from './native/engine.ts'
+import type { RoutedStream } from './native/stream-targets.ts'
+import { FlushQueue } from './outbound.ts'
+import { sweepConnections } from './sweep.ts'
+import { TopicEmitter } from './topic-emitter.ts'
+
+export interface Clock {
+  /** Epoch milliseconds. */
+  now(): number
+}
+
+/** The part of a pino logger the broker uses. */
+export interface BrokerLogger {
+  debug(details: object, message: string): void
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Aedes' options, plus what makes the broker durable. */
+export interface BrokerOptions extends AedesOptions {
+  /** Our session store: selects the native engine. Without it `persistence` and `mq` work as in Aedes. */
+  store?: SessionStore
+  /** Streams that publishes are appended to; native engine only. */
+  streams?: readonly RoutedStream[]
+  access?: { authenticator?: Authenticator | undefined; policy?: Policy | undefined }
+  limits?: Partial<BrokerLimits>
+  counters?: Counters
+  logger?: BrokerLogger | undefined
+  clock?: Clock
+}
+
+/** How often time-driven work is looked at: keep alive, timeouts, expiry. Milliseconds. */
+const sweepIntervalMs = 250
+/** A transport that is being ended gets this long to take its last bytes. Milliseconds. */
+const lingerMs = 2000
+
+const aedesDefaults = new Aedes()
+
+/**
+ * The broker: Aedes' public contract (options, handle, hooks, events, plug-ins) over our own connection, codec and engines.
+ *
+ * With `store` the native engine acknowledges QoS 1 and 2 only after what they acknowledge is on disk. Without it the contract
+ * engine runs on any Aedes persistence and mqemitter, as durable as those are.
+ */
+export class Broker extends Aedes {
+  declare id: string
+  declare closed: boolean
+  declare connectedClients: number
+  declare counter: number
+  declare clients: Record<string, Connection>
+  declare mq: TopicEmitter
+  declare persistence: unknown
+  declare opts: BrokerOptions
+  declare maxClientsIdLength: number
+
+  readonly limits: BrokerLimits
+  readonly counters: Counters
+  readonly logger: BrokerLogger | undefined
+  readonly clock: Clock
+  readonly flushQueue = new FlushQueue()
+  readonly connections = new Set<Connection>()
+  readonly authenticator: Authenticator | undefined
+  readonly policy: Policy | undefined
+  readonly engine: Engine
+  readonly assignedClientIdPrefix: string
+  readonly #native: NativeEngine | undefined
+  readonly #ending = new Map<Duplex, number>()
+  #sweepTimer: NodeJS.Timeout | undefined
+  #heartbeatTimer: NodeJS.Timeout | undefined
+
+  constructor(options: BrokerOptions = {}) {
+    if (options.store !== undefined && (options.persistence || options.mq)) {
+      throw new TypeError(
+        'store selects the native engine; persistence and mq plug-ins need the contract engine: pass one or the other'
+      )
+    }
+    super(options.store === undefined ? options : { ...options, mq: new TopicEmitter() })
+    this.limits = { ...defaultLimits, ...aedesLimits(options), ...options.limits }
+    this.counters = options.counters ?? new Counters()
+    this.logger = options.logger
+    this.clock = options.clock ?? Date
+    this.authenticator = options.access?.authenticator
+    this.policy = options.access?.policy
+    if (options.store === undefined) {
+      this.engine = new ContractEngine(this)
+      this.assignedClientIdPrefix = 'aedes_'
+    } else {
+      this.#native = new NativeEngine(this, options.store, options.streams ?? [])
+      this.engine = this.#native
+      this.assignedClientIdPrefix = 'tributary-'
+    }
+    this.handle = (stream, req) => this.accept(stream as Duplex, req, undefined) as never
+  }
+
+  static override async createBroker(options?: BrokerOptions): Promise<Broker> {
+    const broker = new Broker(options)
+    await broker.listen()
+    return broker
+  }
+
+  /** Takes a transport over: `handle` of Aedes, with what the listener knows about the peer. */
+  accept(stream: Duplex, req: IncomingMessage | undefined, peer: PeerIdentity | undefined): Connection {
+    this.counters.connectionsOpened++
+    return new Connection(this, stream, req, peer)
+  }
+
+  override async listen(): Promise<void> {
+    this.#sweepTimer = setInterval(() => this.#sweep(), sweepIntervalMs)
+    if (this.#native === undefined) return super.listen()
+    this.connectedClients = 0
+    await this.#native.recover()
+    this.closed = false
+    const { heartbeatInterval = 60_000 } = this.opts
+    this.#publishStatus('birth')
+    this.#heartbeatTimer = setInterval(() => this.#publishStatus('heartbeat'), heartbeatInterval)
+  }
+
+  override publish(packet: unknown, client?: unknown, done?: unknown): void {
+    if (this.#native === undefined) {
+      super.publish(packet as never, client as never, ...((done === undefined ? [] : [done]) as []))
+      return
+    }
+    const callback = (typeof client === 'function' ? client : (done ?? noop)) as Done
+    const publisher = typeof client === 'object' ? (client as Connection | null) : null
+    this.#native.publishMessage(this.publishPacketOf(packet as { topic: string }), publisher?.id ?? '', callback)
+  }
+
+  /**
+   * Ends the broker gracefully: nobody is read any more, what was accepted is made durable and acknowledged, v5 clients are told
+   * 0x8B, wills are published, and the store holds everything when `done` is called. The store and streams stay open: their owner
+   * closes them.
+   */
+  override close(done: (error?: Error) => void = noop): void {
+    if (this.closed) {
+      this.#stopTimers()
+      done()
+      return
+    }
+    if (this.#native === undefined) {
+      this.#stopTimers()
+      super.close(() => {
+        for (const connection of this.connections) connection.close()
+        done()
+      })
+      return
+    }
+    void this.#closeNative(this.#native).then(() => done(), done)
+  }
+
+  async #closeNative(native: NativeEngine): Promise<void> {
+    for (const connection of this.connections) connection.suspend()
+    await native.drain()
+    this.closed = true
+    const ended: Promise<void>[] = []
+    for (const connection of this.connections) {
+      connection.disconnect(reasonCode.serverShuttingDown, undefined, 'server-shutdown')
+      ended.push(new Promise(resolve => connection.close(() => resolve())))
+    }
+    await Promise.all(ended)
+    await native.drain()
+    for (const stream of this.#ending.keys()) stream.destroy()
+    this.#stopTimers()
+    this.emit('closed')
+    await new Promise<void>(resolve => this.mq.close(() => resolve()))
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#sweepTimer)
+    clearInterval(this.#heartbeatTimer)
+  }
+
+  /** What operators see of clients, the disconnected ones with a session included. */
+  describeClients(): ClientDescription[] {
+    return describeClients(this.connections, this.#native?.context.sessions)
+  }
+
+  get sessionCount(): number {
+    return this.#native?.context.sessions.size ?? this.connections.size
+  }
+
+  get subscriptionCount(): number {
+    return this.#native?.context.routes.subscriptionCount ?? 0
+  }
+
+  // ---- for connections and engines --------------------------------------------------------------------------------------------
+
+  get policyGeneration(): number {
+    return this.policy?.generation ?? 0
+  }
+
+  get hasPublishHook(): boolean {
+    return this.authorizePublish !== aedesDefaults.authorizePublish
+  }
+
+  get hasSubscribeHook(): boolean {
+    return this.authorizeSubscribe !== aedesDefaults.authorizeSubscribe
+  }
+
+  get hasForwardHook(): boolean {
+    return this.authorizeForward !== aedesDefaults.authorizeForward
+  }
+
+  get hasAckListener(): boolean {
+    return this.listenerCount('ack') > 0
+  }
+
+  /** Does anybody in this process want to see accepted messages? */
+  get observesPublish(): boolean {
+    return this.listenerCount('publish') > 0 || this.published !== aedesDefaults.published || this.mq.hasListeners
+  }
+
+  hasListenerFor(topic: string): boolean {
+    return this.mq.matches(topic)
+  }
+
+  /** Hands an accepted message to in-process subscribers, the `published` hook and the `publish` event. */
+  observed(message: Message): void {
+    const packet = aedesPacketOf(message, this.id, ++this.counter)
+    const client = this.clients[message.publisherId] ?? null
+    if (this.mq.hasListeners) this.mq.emit(packet)
+    this.published(packet as never, client as never, noop)
+    this.emit('publish', packet as never, client as never)
+  }
+
+  /** The message as the authorizeForward hook lets this client see it; undefined = not at all. */
+  forwarded(connection: Connection, message: Message): Message | undefined {
+    const packet = aedesPacketOf(message, this.id, 0)
+    const result = this.authorizeForward(connection as never, packet as never) as AedesPublishPacket | null | undefined
+    if (!result) return undefined
+    if (result.topic === message.topic && result.payload === message.payload && result.qos === message.qos) return message
+    const changed = messageOf(toPublishPacket(result), message.publisherId, message.publishedAtMs)
+    return { ...changed, expiresAtMs: message.expiresAtMs }
+  }
+
+  /** A will passes the same authorizePublish hook as any publish. */
+  authorizeWill(connection: Connection | null, clientId: string, message: Message, done: (error?: Error | null) => void): void {
+    if (!this.hasPublishHook) {
+      done(message.topic.startsWith('$SYS/') ? new Error('$SYS/ topic is reserved') : null)
+      return
+    }
+    const client = connection ?? this.clients[clientId] ?? null
+    this.authorizePublish(client as never, aedesPacketOf(message, this.id, 0) as never, done)
+  }
+
+  publishPacketOf(packet: { topic: string }): PublishPacket {
+    return toPublishPacket(packet)
+  }
+
+  /** A client got its session. */
+  registered(connection: Connection): void {
+    const id = connection.id ?? ''
+    connection.registered = true
+    this.connectedClients++
+    this.counters.connected++
+    this.clients[id] = connection
+    this.emit('client', connection as never)
+    this.#publishSystem('new/clients', () => Buffer.from(id))
+  }
+
+  ready(connection: Connection): void {
+    this.emit('clientReady', connection as never)
+    connection.emit('connected')
+  }
+
+  unregistered(connection: Connection): void {
+    if (!connection.registered) return
+    connection.registered = false
+    const id = connection.id ?? ''
+    this.connectedClients--
+    this.counters.connected--
+    if (this.clients[id] === connection) delete this.clients[id]
+    this.emit('clientDisconnect', connection as never)
+    this.#publishSystem('disconnect/clients', () => Buffer.from(id))
+  }
+
+  announceSubscriptions(kind: 'new/subscribes' | 'new/unsubscribes', connection: Connection, subs: unknown[]): void {
+    this.#publishSystem(kind, () => Buffer.from(JSON.stringify({ clientId: connection.id, subs })))
+  }
+
+  reportClientError(connection: Connection, error: Error): void {
+    const { id, address, closeReason } = connection
+    this.logger?.debug({ err: error, clientId: id, address, closeReason }, 'connection ended with an error')
+    this.emit(id === null ? 'connectionError' : 'clientError', connection as never, error)
+  }
+
+  /** Ends a transport after its last bytes; one that does not take them is cut after a while. */
+  endTransport(stream: Duplex): void {
+    this.#ending.set(stream, this.clock.now() + lingerMs)
+    stream.once('close', () => this.#ending.delete(stream))
+    stream.end(() => stream.destroy())
+  }
+
+  #sweep(): void {
+    const nowMs = this.clock.now()
+    sweepConnections(this, nowMs)
+    for (const [stream, deadlineMs] of this.#ending) if (deadlineMs <= nowMs) stream.destroy()
+    this.#native?.sweep(nowMs)
+  }
+
+  #publishStatus(kind: 'birth' | 'heartbeat'): void {
+    this.#publishSystem(kind, () => Buffer.from(this.id))
+  }
+
+  /** $SYS messages are made only when somebody listens. */
+  #publishSystem(kind: string, payload: () => Buffer): void {
+    const native = this.#native
+    if (native === undefined) return
+    const topic = `$SYS/${this.id}/${kind}`
+    if (!this.mq.matches(topic) && native.context.routes.route(topic).targets.length === 0) return
+    this.publish({ cmd: 'publish', topic, payload: payload(), qos: 0, retain: false }, noop)
+  }
+}
+
+/** Aedes options that are limits here. */
+function aedesLimits(options: BrokerOptions): Partial<BrokerLimits> {
+  const limits: Partial<BrokerLimits> = {}
+  if (options.connectTimeout !== undefined) limits.connectTimeoutMs = options.connectTimeout
+  if (options.drainTimeout !== undefined) limits.drainTimeoutMs = options.drainTimeout
+  if (options.keepaliveLimit !== undefined) limits.keepAliveSecondsMax = options.keepaliveLimit
+  if (options.maxTopicLevels !== undefined) limits.maxTopicLevels = Math.min(Math.max(options.maxTopicLevels, 1), 100)
+  return limits
+}
+
+function noop(): void {}

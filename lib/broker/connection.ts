@@ -1,0 +1,396 @@
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { CompiledPolicy, Identity, PeerIdentity } from '../access/contract.ts'
+import { decodePacket } from '../mqtt/decode.ts'
+import { encodePacket } from '../mqtt/encode.ts'
+import { Frame, readFrame } from '../mqtt/frame.ts'
+import type { ConnackPacket, ProtocolVersion, PublishPacket, ServerPacket, Will } from '../mqtt/packet.ts'
+import { PacketError } from '../mqtt/packet-error.ts'
+import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
+import type { Session } from '../session/session.ts'
+import { subscribePacketOf, unsubscribePacketOf } from './aedes-packet.ts'
+import type { Broker } from './broker.ts'
+import type { Done } from './engine.ts'
+import type { DeferredWrites } from './native/deferred-writes.ts'
+import type { PublisherRoutes } from './native/publisher-routes.ts'
+import { handleConnect } from './on-connect.ts'
+import { Outbound } from './outbound.ts'
+
+const packetType = { connect: 1, publish: 3, subscribe: 8, unsubscribe: 10, pingreq: 12, disconnect: 14, auth: 15 } as const
+
+/** Shared by all connections: one packet is looked at a time. */
+const frame = new Frame()
+
+/**
+ * One network connection and, in Aedes' terms, the `client` that hooks and events receive.
+ *
+ * It turns reads into packets for the engine and packets into one write per turn. It knows the protocol's framing, its version and
+ * its keep alive, and nothing of sessions or routing. Field names are Aedes' where Aedes has them.
+ */
+export class Connection extends EventEmitter {
+  /** Client Identifier; null until an acceptable CONNECT arrived. */
+  id: string | null = null
+  clean = true
+  version: ProtocolVersion | null = null
+  connecting = false
+  connected = false
+  connackSent = false
+  closed = false
+  errored = false
+  readonly conn: Duplex
+  readonly req: IncomingMessage | undefined
+  readonly connDetails: unknown
+  readonly broker: Broker
+  /** Aedes: topic filter to { qos, ... }; kept by the contract engine. Without a prototype, since keys come from the wire. */
+  subscriptions: Record<string, unknown> = emptySubscriptions
+  will: Will | null = null
+
+  readonly peer: PeerIdentity | undefined
+  readonly outbound: Outbound
+  identity: Identity | undefined
+  policy: CompiledPolicy | undefined
+  session: Session | undefined
+  /** Engine-owned: routes this publisher used and its alias table. */
+  publisher: PublisherRoutes | undefined
+  /** Engine-owned: packets that wait for a commit. */
+  deferred: DeferredWrites | undefined
+  keepAliveSeconds = 0
+  connectedAtMs = 0
+  lastReceivedMs: number
+  bytesReceived = 0
+  /** Outbound limits of a v5 client. */
+  maximumPacketSize = 0xffffffff
+  receiveMaximum = 65535
+  topicAliasMaximum = 0
+  requestProblemInformation = true
+  /** A DISCONNECT with reason 0x00 arrived: the will is not published [MQTT-3.14.4-3]. */
+  disconnectedCleanly = false
+  /** Session Expiry Interval of a DISCONNECT packet, when it carried one. */
+  disconnectExpirySeconds: number | undefined
+  /** Why the connection ended, for logs and metrics. */
+  closeReason = 'connection-lost'
+  /** Set while the transport holds more than limits.maxOutboundBufferBytes. */
+  congestedSinceMs = 0
+  opened = false
+  /** Counted among the connected clients. */
+  registered = false
+
+  #suspensions = 0
+  #reading = false
+  #parts: Buffer[] | undefined
+  #partsBytes = 0
+  #neededBytes = 0
+  #closeDone: Done[] | undefined
+  #settled = false
+
+  constructor(broker: Broker, conn: Duplex, req: IncomingMessage | undefined, peer: PeerIdentity | undefined) {
+    super()
+    this.broker = broker
+    this.conn = conn
+    this.req = req
+    this.connDetails = req === undefined ? null : (req as { connDetails?: unknown }).connDetails
+    this.peer = peer
+    this.lastReceivedMs = broker.clock.now()
+    this.outbound = new Outbound(conn, broker.flushQueue, this, broker.limits.maxOutboundBufferBytes)
+    conn.on('data', (bytes: Buffer) => this.#onData(bytes))
+    conn.on('error', (error: Error) => this.fail(error, 'transport-error'))
+    conn.on('end', () => this.close())
+    conn.on('close', () => this.close())
+    this.on('error', (error: Error) => this.fail(error, 'error'))
+    broker.connections.add(this)
+  }
+
+  /** Where it comes from, for people. */
+  get address(): string {
+    return this.peer === undefined ? 'in-process' : `${this.peer.address}:${this.peer.port}`
+  }
+
+  // ---- reading ----------------------------------------------------------------------------------------------------------------
+
+  /** Stops decoding until resume(); calls nest. */
+  suspend(): void {
+    this.#suspensions++
+    if (this.#suspensions === 1 && !this.#reading) this.conn.pause()
+  }
+
+  resume(): void {
+    if (this.#suspensions === 0 || --this.#suspensions > 0 || this.closed) return
+    if (this.#reading) return
+    const parts = this.#parts
+    if (parts !== undefined) {
+      this.#parts = undefined
+      this.#neededBytes = 0
+      this.#read(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+    }
+    if (this.#suspensions === 0 && !this.closed) this.conn.resume()
+  }
+
+  get suspended(): boolean {
+    return this.#suspensions > 0
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.closed) return
+    this.lastReceivedMs = this.broker.clock.now()
+    this.bytesReceived += bytes.length
+    this.broker.counters.bytesReceived += bytes.length
+    if (this.#parts === undefined) {
+      if (this.#suspensions > 0) this.#keep(bytes)
+      else this.#read(bytes)
+      return
+    }
+    this.#keep(bytes)
+    if (this.#suspensions > 0 || this.#partsBytes < this.#neededBytes) return
+    const parts = this.#parts
+    this.#parts = undefined
+    this.#read(Buffer.concat(parts))
+  }
+
+  #keep(bytes: Buffer): void {
+    if (this.#parts === undefined) {
+      this.#parts = [bytes]
+      this.#partsBytes = bytes.length
+    } else {
+      this.#parts.push(bytes)
+      this.#partsBytes += bytes.length
+    }
+  }
+
+  /** Handles every whole packet in `bytes` and keeps the rest. */
+  #read(bytes: Buffer): void {
+    const end = bytes.length
+    const maxPacketBytes = this.broker.limits.maxPacketBytes
+    let at = 0
+    this.#reading = true
+    this.#neededBytes = 0
+    while (at < end && this.#suspensions === 0 && !this.closed) {
+      const next = readFrame(bytes, at, end, maxPacketBytes, frame)
+      if (next <= 0) {
+        if (next === 0) {
+          // The whole length is known once the fixed header is: no second look before all of it is there.
+          this.#neededBytes = frame.bodyEnd > end ? frame.bodyEnd - at : 0
+          break
+        }
+        if (next === -1) this.protocolError(reasonCode.malformedPacket, 'Remaining Length is longer than four bytes [MQTT-2.1.4]')
+        else this.protocolError(reasonCode.packetTooLarge, `packet is larger than maxPacketBytes (${maxPacketBytes})`)
+        break
+      }
+      at = next
+      if (frame.type === packetType.publish && this.connected) this.broker.engine.publish(this, bytes, frame)
+      else this.#control(bytes)
+    }
+    this.#reading = false
+    if (this.closed) return
+    if (at < end) {
+      // A small rest of a big read is copied: a slice would keep the whole read alive for as long as the peer likes.
+      const rest = bytes.subarray(at)
+      this.#keep(rest.length * 4 < bytes.length ? Buffer.from(rest) : rest)
+    }
+    this.broker.engine.chunkEnd(this)
+    if (this.#suspensions > 0) this.conn.pause()
+  }
+
+  #control(bytes: Buffer): void {
+    const type = frame.type
+    if (!this.connected) {
+      if (type !== packetType.connect || this.connecting) {
+        this.protocolError(reasonCode.protocolError, 'Invalid protocol')
+        return
+      }
+    }
+    try {
+      const packet = decodePacket(bytes, frame, this.version ?? 4)
+      switch (packet.cmd) {
+        case 'connect':
+          // A second CONNECT is a violation [MQTT-3.1.0-2].
+          if (this.connected) this.protocolError(reasonCode.protocolError, 'Invalid protocol')
+          else handleConnect(this, packet)
+          break
+        case 'puback':
+        case 'pubrec':
+        case 'pubrel':
+        case 'pubcomp':
+          this.broker.engine.acknowledge(this, packet)
+          break
+        case 'subscribe':
+          this.broker.engine.subscribe(this, packet)
+          break
+        case 'unsubscribe':
+          this.broker.engine.unsubscribe(this, packet)
+          break
+        case 'pingreq':
+          this.broker.emit('ping', packet, this)
+          this.outbound.write(pingresp)
+          break
+        case 'disconnect':
+          this.#onDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval)
+          break
+        case 'auth':
+          this.protocolError(reasonCode.protocolError, 'AUTH without an Authentication Method in CONNECT [MQTT-4.12.0-7]')
+          break
+        default:
+          packet satisfies never
+      }
+    } catch (error) {
+      if (error instanceof PacketError) this.#malformed(error)
+      else throw error
+    }
+  }
+
+  #onDisconnect(code: number, expirySeconds: number | undefined): void {
+    if (expirySeconds !== undefined && expirySeconds > 0 && this.session?.expirySeconds === 0) {
+      // [MQTT-3.1.2-11.2]: an expiry of zero in CONNECT cannot be raised later.
+      this.protocolError(reasonCode.protocolError, 'Session Expiry Interval raised from zero in DISCONNECT')
+      return
+    }
+    this.disconnectExpirySeconds = expirySeconds
+    this.disconnectedCleanly = code !== reasonCode.disconnectWithWill
+    this.closeReason = 'client-disconnect'
+    this.close()
+  }
+
+  #malformed(error: PacketError): void {
+    const answerable = error.protocolVersion === 5 || error.connackReturnCode !== undefined
+    if (!this.connected && answerable) {
+      this.version = error.protocolVersion ?? this.version
+      this.refuse(error.reasonCode, error.connackReturnCode ?? 0, error)
+      return
+    }
+    this.protocolError(error.reasonCode, error.message)
+  }
+
+  // ---- writing ----------------------------------------------------------------------------------------------------------------
+
+  send(packet: ServerPacket): void {
+    this.outbound.write(encodePacket(packet, this.version ?? 4))
+  }
+
+  /** Sends CONNACK and opens the connection for packets. */
+  accept(connack: ConnackPacket): void {
+    this.connecting = false
+    this.connected = true
+    this.connackSent = true
+    this.connectedAtMs = this.broker.clock.now()
+    this.send(connack)
+    this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
+  }
+
+  /** Refuses the CONNECT: v5 gets the reason code, 3.x the return code [MQTT-3.2.2-5]. */
+  refuse(code: number, returnCode: number, error: Error): void {
+    if (this.closed) return
+    const connack: ConnackPacket = {
+      cmd: 'connack',
+      sessionPresent: false,
+      reasonCode: this.version === 5 ? code : returnCode,
+      properties: this.version === 5 && error.message ? { reasonString: error.message } : {}
+    }
+    this.send(connack)
+    this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
+    this.#end('connect-refused', error)
+  }
+
+  /** The peer broke the protocol: v5 is told why, the connection ends, nobody else is affected. */
+  protocolError(code: ReasonCode, message: string): void {
+    this.disconnect(code, new PacketError(code, message), 'protocol-error')
+  }
+
+  /** Ends the connection from our side; v5 clients get a DISCONNECT with the reason. */
+  disconnect(code: ReasonCode, error: Error | undefined, closeReason: string): void {
+    if (this.closed) return
+    if (this.version === 5 && this.connected) {
+      const properties = error && this.requestProblemInformation ? { reasonString: error.message } : {}
+      this.send({ cmd: 'disconnect', reasonCode: code, properties })
+    }
+    this.#end(closeReason, error)
+  }
+
+  /** Aedes' way to end a connection over an error: reported, then destroyed without a word. */
+  fail(error: Error, closeReason: string): void {
+    if (this.closed || this.errored) return
+    this.errored = true
+    this.closeReason = closeReason
+    if (!this.conn.destroyed) this.conn.destroy()
+    this.broker.reportClientError(this, error)
+    this.close()
+  }
+
+  onCongested(): void {
+    if (this.congestedSinceMs !== 0 || this.closed) return
+    this.congestedSinceMs = this.broker.clock.now()
+    this.conn.once('drain', () => {
+      this.congestedSinceMs = 0
+      if (!this.closed) this.broker.engine.drained(this)
+    })
+  }
+
+  /** Sends what is queued, then ends the transport. */
+  #end(closeReason: string, error: Error | undefined): void {
+    this.closeReason = closeReason
+    this.outbound.flush()
+    if (error !== undefined) {
+      this.errored = true
+      this.broker.reportClientError(this, error)
+    }
+    this.#finish(true)
+  }
+
+  /** Ends the connection. `done` once the session and the will are settled. */
+  close(done?: Done): void {
+    if (done) {
+      if (this.#settled) {
+        done()
+        return
+      }
+      if (this.#closeDone) this.#closeDone.push(done)
+      else this.#closeDone = [done]
+    }
+    if (!this.closed) this.#finish(false)
+  }
+
+  #finish(flush: boolean): void {
+    if (this.closed) return
+    this.closed = true
+    this.#parts = undefined
+    this.broker.connections.delete(this)
+    if (flush && this.outbound.waitingBytes > 0) this.broker.endTransport(this.conn)
+    else this.conn.destroy()
+    const settled: Done = error => {
+      this.connected = false
+      this.connecting = false
+      this.#settled = true
+      const waiting = this.#closeDone
+      this.#closeDone = undefined
+      if (waiting) for (const done of waiting) done(error)
+    }
+    if (this.opened) this.broker.engine.closed(this, settled)
+    else settled()
+  }
+
+  // ---- Aedes' client contract -------------------------------------------------------------------------------------------------
+
+  publish(packet: Partial<PublishPacket> & { topic: string }, done: Done = noop): void {
+    this.broker.engine.sendTo(this, this.broker.publishPacketOf(packet), done)
+  }
+
+  subscribe(subscriptions: unknown, done: Done = noop): void {
+    this.broker.engine.subscribeFor(this, subscribePacketOf(subscriptions), done)
+  }
+
+  unsubscribe(unsubscriptions: unknown, done: Done = noop): void {
+    this.broker.engine.unsubscribeFor(this, unsubscribePacketOf(unsubscriptions), done)
+  }
+
+  emptyOutgoingQueue(done: Done = noop): void {
+    this.broker.engine.emptyOutgoingQueue(this, done)
+  }
+
+  pause(): void {
+    this.suspend()
+  }
+}
+
+const pingresp = Buffer.from([0xd0, 0])
+const emptySubscriptions: Record<string, unknown> = Object.freeze(Object.create(null))
+
+function noop(): void {}

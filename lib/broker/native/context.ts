@@ -1,0 +1,47 @@
+import type { SessionStore } from '../../../persistence/contract.ts'
+import type { GroupCommit } from '../../commit/group-commit.ts'
+import type { Counters } from '../../metrics/counters.ts'
+import type { Broker } from '../broker.ts'
+import type { Connection } from '../connection.ts'
+import type { BrokerLimits } from '../limits.ts'
+import type { BrokerSession } from './broker-session.ts'
+import { DeferredWrites } from './deferred-writes.ts'
+import type { StreamTargets } from './stream-targets.ts'
+import { TopicRoutes } from './topic-routes.ts'
+
+/** What the parts of the native engine share. */
+export class NativeContext {
+  readonly broker: Broker
+  readonly store: SessionStore
+  readonly commit: GroupCommit
+  readonly streams: StreamTargets
+  readonly routes = new TopicRoutes()
+  /** By Client Identifier. */
+  readonly sessions = new Map<string, BrokerSession>()
+  readonly counters: Counters
+  readonly limits: BrokerLimits
+
+  constructor(broker: Broker, store: SessionStore, commit: GroupCommit, streams: StreamTargets) {
+    this.broker = broker
+    this.store = store
+    this.commit = commit
+    this.streams = streams
+    this.counters = broker.counters
+    this.limits = broker.limits
+  }
+
+  now(): number {
+    return this.broker.clock.now()
+  }
+
+  /** A message or delivery that ends here. QoS 0 and QoS 1/2 alike: nothing is dropped without a reason. */
+  dropped(reason: string): void {
+    const { dropped } = this.counters
+    dropped.set(reason, (dropped.get(reason) ?? 0) + 1)
+  }
+
+  deferred(connection: Connection): DeferredWrites {
+    connection.deferred ??= new DeferredWrites(connection, this.commit)
+    return connection.deferred
+  }
+}

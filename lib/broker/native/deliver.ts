@@ -1,0 +1,308 @@
+import { deliveryProperties, publishLength, writePublish } from '../../mqtt/encode-publish.ts'
+import type { Message } from '../../mqtt/message.ts'
+import type { Qos } from '../../mqtt/packet.ts'
+import type { Connection } from '../connection.ts'
+import type { BrokerSession } from './broker-session.ts'
+import type { NativeContext } from './context.ts'
+import { Publication } from './publication.ts'
+import { type Target, withoutNoLocal } from './topic-routes.ts'
+
+const noIds: readonly number[] = []
+const noBytes = Buffer.alloc(0)
+
+/** One PUBLISH to one connection, whatever it was before: live, queued, or sent again. */
+export interface OutgoingPublish {
+  topic: Buffer
+  qos: Qos
+  retain: boolean
+  dup: boolean
+  packetId: number
+  remainingSeconds: number
+  subscriptionIds: readonly number[]
+  properties: Buffer
+  bytes: Buffer
+  payloadStart: number
+  payloadEnd: number
+}
+
+/** Live fan-out: hands a publication to the sessions that want it. */
+export class Deliverer {
+  readonly #context: NativeContext
+
+  constructor(context: NativeContext) {
+    this.#context = context
+  }
+
+  /** Returns true when something was stored, so that the publisher's ack must wait for the commit. */
+  deliver(publication: Publication): boolean {
+    const { targets } = publication.route
+    let stored = false
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
+      const session = target.session
+      let effective: Target | undefined = target
+      if (target.noLocal && session.clientId === publication.publisherId) {
+        effective = withoutNoLocal(target)
+        if (effective === undefined) continue
+      }
+      const retain = effective.retainAsPublished && publication.retain
+      if (this.toSession(session, publication, effective.qos, retain, effective.subscriptionIds)) stored = true
+    }
+    return stored
+  }
+
+  /** One delivery at most at `maxQos`. True when it was stored. */
+  toSession(
+    session: BrokerSession,
+    publication: Publication,
+    maxQos: Qos,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): boolean {
+    const policy = session.policy
+    if (policy !== undefined && !policy.permitsAll && !policy.canReceive(publication.route.topic)) {
+      this.#context.dropped('forward-denied')
+      return false
+    }
+    const connection = session.connection
+    if (this.#context.broker.hasForwardHook && connection !== undefined) {
+      const message = publication.message()
+      const forwarded = this.#context.broker.forwarded(connection, message)
+      if (forwarded === undefined) {
+        this.#context.dropped('forward-denied')
+        return false
+      }
+      if (forwarded !== message) return this.#rewritten(session, forwarded, maxQos, retain, subscriptionIds)
+    }
+    return this.#permitted(session, publication, maxQos, retain, subscriptionIds)
+  }
+
+  /** A forward hook gave this client another message than the others get. */
+  #rewritten(
+    session: BrokerSession,
+    message: Message,
+    maxQos: Qos,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): boolean {
+    const publication = new Publication()
+    publication.beginMessage(message, this.#context.routes.route(message.topic))
+    return this.#permitted(session, publication, maxQos, retain, subscriptionIds)
+  }
+
+  #permitted(
+    session: BrokerSession,
+    publication: Publication,
+    maxQos: Qos,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): boolean {
+    const { connection } = session
+    const qos = maxQos < publication.qos ? maxQos : publication.qos
+    if (qos === 0) {
+      if (connection?.connected) this.#atMostOnce(connection, publication, retain, subscriptionIds)
+      return false
+    }
+    if (session.stored) return this.#stored(session, publication, qos, retain, subscriptionIds)
+    if (connection !== undefined) this.#inMemory(session, connection, publication, qos, retain, subscriptionIds)
+    return false
+  }
+
+  #atMostOnce(connection: Connection, publication: Publication, retain: boolean, subscriptionIds: readonly number[]): void {
+    if (connection.congestedSinceMs !== 0) {
+      this.#context.dropped('outbound-buffer-full')
+      return
+    }
+    if (connection.version === 5 && (subscriptionIds.length > 0 || publication.expiresAtMs !== 0)) {
+      this.send(connection, outgoing(publication, 0, retain, 0, subscriptionIds, this.#context.now()))
+      return
+    }
+    const variant = (connection.version === 5 ? 2 : 0) + (retain ? 1 : 0)
+    let bytes = publication.shared[variant]
+    if (bytes === undefined) {
+      // A single subscriber gets the packet written straight into its chunk.
+      if (publication.route.targets.length < 4) {
+        this.send(connection, outgoing(publication, 0, retain, 0, noIds, publication.nowMs))
+        return
+      }
+      bytes = encode(outgoing(publication, 0, retain, 0, noIds, publication.nowMs), connection.version === 5 ? 5 : 4)
+      publication.shared[variant] = bytes
+    }
+    if (bytes.length > connection.maximumPacketSize) {
+      this.#context.dropped('packet-too-large')
+      return
+    }
+    this.#context.counters.publishSent[0]++
+    connection.outbound.writeShared(bytes)
+  }
+
+  #stored(
+    session: BrokerSession,
+    publication: Publication,
+    qos: 1 | 2,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): boolean {
+    const { store, limits } = this.#context
+    if (session.queued >= limits.maxQueuedMessagesPerSession + session.inflightCount) {
+      this.#context.dropped('queue-full')
+      return false
+    }
+    publication.ref ??= store.message(publication.message())
+    const seq = session.nextSeq++
+    session.queued++
+    this.#context.counters.queued++
+    const connection = session.connection
+    const direct =
+      connection?.connected === true && session.sendSeq === seq && !session.pumping && this.windowOpen(session, connection)
+    const packetId = direct ? session.inflight.allocate() : 0
+    store.enqueue(session.key, seq, publication.ref, qos, retain, subscriptionIds, packetId)
+    if (packetId === 0 || connection === undefined) return true
+    session.sendSeq = seq + 1
+    session.inflight.sent(packetId, seq, qos)
+    const packet = outgoing(publication, qos, retain, packetId, subscriptionIds, publication.nowMs)
+    // A QoS 2 PUBLISH must not reach the client before its packet id is on disk: after a crash it would get another one.
+    const sent = qos === 1 ? this.send(connection, packet) : this.sendDeferred(connection, packet)
+    if (!sent) this.forget(session, packetId)
+    return true
+  }
+
+  #inMemory(
+    session: BrokerSession,
+    connection: Connection,
+    publication: Publication,
+    qos: 1 | 2,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): void {
+    const { pending } = session
+    if (connection.connected && (pending === undefined || pending.length === 0) && this.windowOpen(session, connection)) {
+      const packetId = session.inflight.allocate()
+      session.inflight.sent(packetId, 0, qos)
+      const packet = outgoing(publication, qos, retain, packetId, subscriptionIds, publication.nowMs)
+      if (!this.send(connection, packet)) session.inflight.complete(packetId)
+      return
+    }
+    if (pending !== undefined && pending.length >= this.#context.limits.maxQueuedMessagesPerSession) {
+      this.#context.dropped('queue-full')
+      return
+    }
+    const delivery = { message: publication.message(), qos, retain, subscriptionIds }
+    if (pending) pending.push(delivery)
+    else session.pending = [delivery]
+  }
+
+  /** May another QoS 1/2 PUBLISH go out now? [MQTT-3.3.4-9] */
+  windowOpen(session: BrokerSession, connection: Connection): boolean {
+    const { maxInflight } = this.#context.limits
+    const window = Math.min(connection.receiveMaximum, maxInflight)
+    return connection.congestedSinceMs === 0 && session.inflight.outstanding < window
+  }
+
+  /** Encodes into the connection's outbound chunk. False when the client cannot take a packet that large [MQTT-3.1.2-25]. */
+  send(connection: Connection, packet: OutgoingPublish): boolean {
+    const version = connection.version === 5 ? 5 : 4
+    const extra = extraProperties(packet, version)
+    const properties = version === 5 ? packet.properties : noBytes
+    const length = publishLength(
+      packet.topic.length,
+      packet.qos,
+      version,
+      extra.length + properties.length,
+      packet.payloadEnd - packet.payloadStart
+    )
+    if (length > connection.maximumPacketSize) {
+      this.#context.dropped('packet-too-large')
+      return false
+    }
+    const { outbound } = connection
+    const chunk = outbound.room(length)
+    const end = writePublish(
+      chunk,
+      outbound.position,
+      firstByte(packet),
+      packet.topic,
+      packet.packetId,
+      version,
+      extra,
+      properties,
+      packet.bytes,
+      packet.payloadStart,
+      packet.payloadEnd
+    )
+    outbound.filled(end)
+    this.#context.counters.publishSent[packet.qos]++
+    return true
+  }
+
+  /** As send(), but the packet leaves when everything written so far is on disk. */
+  sendDeferred(connection: Connection, packet: OutgoingPublish): boolean {
+    const bytes = encode(packet, connection.version === 5 ? 5 : 4)
+    if (bytes.length > connection.maximumPacketSize) {
+      this.#context.dropped('packet-too-large')
+      return false
+    }
+    this.#context.counters.publishSent[packet.qos]++
+    this.#context.deferred(connection).write(bytes)
+    return true
+  }
+
+  /** A delivery of a session is over, acknowledged or impossible. */
+  forget(session: BrokerSession, packetId: number): void {
+    const entry = session.inflight.get(packetId)
+    if (entry === undefined) return
+    session.inflight.complete(packetId)
+    if (session.stored) this.dequeue(session, entry.seq)
+  }
+
+  /** Removes an entry from the queue on disk; it costs a write only if the entry was written. */
+  dequeue(session: BrokerSession, seq: number): void {
+    this.#context.store.dequeue(session.key, seq)
+    session.queued--
+    this.#context.counters.queued--
+    if (seq === session.firstSeq) session.firstSeq = seq + 1
+    this.#context.commit.schedule()
+  }
+}
+
+export function encode(packet: OutgoingPublish, version: 4 | 5): Buffer {
+  const extra = extraProperties(packet, version)
+  const properties = version === 5 ? packet.properties : noBytes
+  const { topic, qos, bytes, payloadStart, payloadEnd } = packet
+  const length = publishLength(topic.length, qos, version, extra.length + properties.length, payloadEnd - payloadStart)
+  const out = Buffer.allocUnsafe(length)
+  writePublish(out, 0, firstByte(packet), topic, packet.packetId, version, extra, properties, bytes, payloadStart, payloadEnd)
+  return out
+}
+
+function firstByte(packet: OutgoingPublish): number {
+  return 0x30 | (packet.dup ? 8 : 0) | (packet.qos << 1) | (packet.retain ? 1 : 0)
+}
+
+function extraProperties(packet: OutgoingPublish, version: 4 | 5): Buffer {
+  if (version !== 5 || (packet.remainingSeconds < 0 && packet.subscriptionIds.length === 0)) return noBytes
+  return deliveryProperties(packet.remainingSeconds, packet.subscriptionIds, 0)
+}
+
+function outgoing(
+  publication: Publication,
+  qos: Qos,
+  retain: boolean,
+  packetId: number,
+  subscriptionIds: readonly number[],
+  nowMs: number
+): OutgoingPublish {
+  return {
+    topic: publication.route.topicBytes,
+    qos,
+    retain,
+    dup: false,
+    packetId,
+    remainingSeconds: publication.remainingSeconds(nowMs),
+    subscriptionIds,
+    properties: publication.properties,
+    bytes: publication.bytes,
+    payloadStart: publication.payloadStart,
+    payloadEnd: publication.payloadEnd
+  }
+}

@@ -1,0 +1,142 @@
+import type { SessionStore } from '../../../persistence/contract.ts'
+import { GroupCommit } from '../../commit/group-commit.ts'
+import type { Frame } from '../../mqtt/frame.ts'
+import type { AckPacket, ConnectPacket, PublishPacket, SubscribePacket, UnsubscribePacket } from '../../mqtt/packet.ts'
+import { messageOf } from '../aedes-packet.ts'
+import type { Broker } from '../broker.ts'
+import type { Connection } from '../connection.ts'
+import type { Done, Engine } from '../engine.ts'
+import type { BrokerSession } from './broker-session.ts'
+import { NativeContext } from './context.ts'
+import { Deliverer } from './deliver.ts'
+import { AckHandler } from './on-ack.ts'
+import { PublishHandler } from './on-publish.ts'
+import { SubscribeHandler } from './on-subscribe.ts'
+import { Publication } from './publication.ts'
+import { QueuePump } from './queue-pump.ts'
+import { recover } from './recover.ts'
+import { RetainedDelivery } from './retained-delivery.ts'
+import { Sessions } from './sessions.ts'
+import { type RoutedStream, StreamTargets } from './stream-targets.ts'
+import { Wills } from './wills.ts'
+
+/** The engine on our own session store and streams: sessions in memory, everything durable through one group commit. */
+export class NativeEngine implements Engine {
+  readonly context: NativeContext
+  readonly #deliverer: Deliverer
+  readonly #pump: QueuePump
+  readonly #publisher: PublishHandler
+  readonly #acks: AckHandler
+  readonly #subscriber: SubscribeHandler
+  readonly #wills: Wills
+  readonly #sessions: Sessions
+
+  constructor(broker: Broker, store: SessionStore, streams: readonly RoutedStream[]) {
+    const { counters, logger } = broker
+    const commit = new GroupCommit({
+      store: {
+        name: 'store',
+        get dirty() {
+          return store.dirty
+        },
+        sync: () => store.commit()
+      },
+      streams: streams.map(({ stream }) => stream),
+      onSync: (member, seconds) => (member.name === 'store' ? counters.storeSync : counters.streamSync).observe(seconds),
+      onFailure: (member, err) => logger?.error({ err, member: member.name }, 'commit failed; what it held was not acknowledged')
+    })
+    this.context = new NativeContext(broker, store, commit, new StreamTargets(streams))
+    this.#deliverer = new Deliverer(this.context)
+    this.#pump = new QueuePump(this.context, this.#deliverer)
+    this.#publisher = new PublishHandler(this.context, this.#deliverer)
+    this.#acks = new AckHandler(this.context, this.#deliverer, this.#pump)
+    this.#subscriber = new SubscribeHandler(this.context, new RetainedDelivery(this.context, this.#deliverer))
+    this.#wills = new Wills(this.context, this.#publisher)
+    this.#sessions = new Sessions(this.context, this.#pump, this.#wills)
+  }
+
+  recover(): Promise<void> {
+    return recover(this.context, this.#sessions, this.#wills)
+  }
+
+  open(connection: Connection, packet: ConnectPacket): void {
+    this.#sessions.open(connection, packet)
+  }
+
+  publish(connection: Connection, bytes: Buffer, frame: Frame): void {
+    this.#publisher.handle(connection, bytes, frame)
+  }
+
+  /** broker.publish(): in-process publishers go the same way as everybody. */
+  publishMessage(packet: PublishPacket, publisherId: string, done: Done): void {
+    this.#publisher.publishMessage(messageOf(packet, publisherId, this.context.now()), done)
+  }
+
+  acknowledge(connection: Connection, packet: AckPacket): void {
+    this.#acks.handle(connection, packet)
+  }
+
+  subscribe(connection: Connection, packet: SubscribePacket): void {
+    this.#subscriber.subscribe(connection, packet)
+  }
+
+  unsubscribe(connection: Connection, packet: UnsubscribePacket): void {
+    this.#subscriber.unsubscribe(connection, packet)
+  }
+
+  chunkEnd(connection: Connection): void {
+    const { context } = this
+    if (context.streams.pendingBytes <= context.limits.maxUncommittedBytes) return
+    // The disk is behind: this publisher is read again when the epoch it filled is on disk.
+    connection.suspend()
+    context.commit.join({ committed: () => connection.resume() })
+  }
+
+  drained(connection: Connection): void {
+    if (connection.session) this.#pump.pump(connection.session as BrokerSession)
+  }
+
+  closed(connection: Connection, done: Done): void {
+    this.#sessions.closed(connection, done)
+  }
+
+  sweep(nowMs: number): void {
+    this.#sessions.sweep(nowMs)
+    this.#wills.sweep(nowMs)
+  }
+
+  sendTo(connection: Connection, packet: PublishPacket, done: Done): void {
+    const session = connection.session as BrokerSession | undefined
+    if (session === undefined || connection.closed) return done(new Error('connection closed'))
+    const { context } = this
+    const publication = new Publication()
+    publication.beginMessage(messageOf(packet, '', context.now()), context.routes.route(packet.topic))
+    const stored = this.#deliverer.toSession(session, publication, packet.qos, packet.retain, [])
+    if (!stored) return done()
+    context.commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  subscribeFor(connection: Connection, packet: SubscribePacket, done: Done): void {
+    this.#subscriber.subscribe(connection, packet, done)
+  }
+
+  unsubscribeFor(connection: Connection, packet: UnsubscribePacket, done: Done): void {
+    this.#subscriber.unsubscribe(connection, packet, done)
+  }
+
+  emptyOutgoingQueue(connection: Connection, done: Done): void {
+    const session = connection.session as BrokerSession | undefined
+    if (session === undefined) return done()
+    for (const [packetId] of [...session.inflight.entries()]) this.#deliverer.forget(session, packetId)
+    session.pending = undefined
+    if (!session.stored) return done()
+    for (let seq = session.sendSeq; seq < session.nextSeq; seq++) this.#deliverer.dequeue(session, seq)
+    session.sendSeq = session.nextSeq
+    session.firstSeq = session.nextSeq
+    this.context.commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  async drain(): Promise<void> {
+    await this.context.commit.flush()
+  }
+}

@@ -1,0 +1,289 @@
+import type { StreamRedo } from '../../../persistence/contract.ts'
+import type { Frame } from '../../mqtt/frame.ts'
+import type { Message } from '../../mqtt/message.ts'
+import { forwardableProperties, PublishView, viewPublish } from '../../mqtt/publish-view.ts'
+import { reasonCode } from '../../mqtt/reason-code.ts'
+import { utf8Error } from '../../mqtt/utf8.ts'
+import type { ReceivedState } from '../../session/session.ts'
+import { topicLevels } from '../../topic/filter.ts'
+import { topicNameError } from '../../topic/name.ts'
+import type { Connection } from '../connection.ts'
+import type { Done } from '../engine.ts'
+import type { BrokerSession } from './broker-session.ts'
+import type { NativeContext } from './context.ts'
+import type { Deliverer } from './deliver.ts'
+import { Publication } from './publication.ts'
+import { publishThroughHook } from './publish-hook.ts'
+import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
+import type { StreamTarget } from './stream-targets.ts'
+
+const noStreams: readonly StreamTarget[] = []
+const noRedo: readonly StreamRedo[] = []
+
+/**
+ * The walk of a PUBLISH: view, route, rights, streams, queues, live subscribers, ack. Everything happens within the call;
+ * what has to reach the disk first is in the open commit epoch when it returns.
+ */
+export class PublishHandler {
+  readonly #context: NativeContext
+  readonly #deliverer: Deliverer
+  readonly #view = new PublishView()
+  /** The usual publication; a nested publish (from a hook or listener) gets its own. */
+  readonly #publication = new Publication()
+  #busy = false
+
+  constructor(context: NativeContext, deliverer: Deliverer) {
+    this.#context = context
+    this.#deliverer = deliverer
+  }
+
+  handle(connection: Connection, bytes: Buffer, frame: Frame): void {
+    const view = this.#view
+    const code = viewPublish(bytes, frame, connection.version ?? 4, view)
+    if (code !== 0) return connection.protocolError(code, 'malformed PUBLISH')
+    const context = this.#context
+    context.counters.publishReceived[view.qos]++
+    const route = this.#route(connection, bytes)
+    if (route === undefined) return
+    if (view.qos > 0 && !this.#withinReceiveMaximum(connection)) return
+    if (!route.allowed) return this.refuse(connection, view.qos, view.packetId)
+    const nowMs = context.now()
+    const publication = this.#busy ? new Publication() : this.#publication
+    publication.begin(route.route, nowMs, connection.id ?? '')
+    publication.bytes = bytes
+    publication.payloadStart = view.payloadStart
+    publication.payloadEnd = view.payloadEnd
+    publication.qos = view.qos
+    publication.retain = view.retain
+    publication.properties = forwardableProperties(bytes, view)
+    publication.expiresAtMs = view.messageExpirySeconds < 0 ? 0 : nowMs + view.messageExpirySeconds * 1000
+    if (context.broker.hasPublishHook) {
+      publishThroughHook(context, this, connection, publication.message(), view.packetId)
+      return
+    }
+    this.accept(connection, publication, route.streams, view.packetId)
+  }
+
+  /** Authorized: takes the message in and acknowledges it. */
+  accept(connection: Connection, publication: Publication, streams: readonly StreamTarget[], packetId: number): void {
+    const qos = publication.qos
+    if (qos === 2) return this.#acceptQos2(connection, publication, streams, packetId)
+    const durable = this.take(publication, streams, undefined)
+    if (qos === 0) return
+    const { deferred } = connection
+    if (durable || deferred?.waiting) {
+      const publisher = connection.publisher!
+      publisher.unacknowledged = deferred?.waiting ? publisher.unacknowledged + 1 : 1
+      this.#context.deferred(connection).ack(0x40, packetId)
+      return
+    }
+    const unmatched = connection.version === 5 && publication.route.targets.length === 0 && streams.length === 0
+    if (unmatched && !this.#context.broker.hasListenerFor(publication.route.topic)) {
+      connection.send({ cmd: 'puback', messageId: packetId, reasonCode: reasonCode.noMatchingSubscribers, properties: {} })
+      return
+    }
+    this.#context.counters.acknowledged++
+    const { outbound } = connection
+    const chunk = outbound.room(4)
+    const at = outbound.position
+    chunk[at] = 0x40
+    chunk[at + 1] = 2
+    chunk[at + 2] = packetId >> 8
+    chunk[at + 3] = packetId & 0xff
+    outbound.filled(at + 4)
+  }
+
+  /**
+   * Streams, retained, queues, live subscribers, in-process listeners. Returns true when the acknowledgement must wait for the
+   * open epoch. `redo` collects where a QoS 2 message went.
+   */
+  take(publication: Publication, streams: readonly StreamTarget[], redo: StreamRedo[] | undefined): boolean {
+    const { broker, routes, store, commit } = this.#context
+    const nested = this.#busy
+    this.#busy = true
+    let durable = false
+    for (let i = 0; i < streams.length; i++) {
+      const target = streams[i]!
+      const offset = this.#append(publication, target)
+      if (target.awaited) durable = true
+      redo?.push({ stream: target.stream.name, offset })
+    }
+    if (publication.retain) {
+      this.#retain(publication)
+      durable = true
+    }
+    if (publication.route.generation !== routes.generation) routes.refresh(publication.route)
+    if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication)) durable = true
+    if (streams.length > 0 || store.dirty) commit.schedule()
+    this.#busy = nested
+    if (broker.observesPublish) broker.observed(publication.message())
+    return durable
+  }
+
+  /** A message that is in memory already: broker.publish(), wills. `done` after the commit when something durable was written. */
+  publishMessage(message: Message, done: Done): void {
+    const { routes, streams, commit } = this.#context
+    const publication = new Publication()
+    publication.beginMessage(message, routes.route(message.topic))
+    const durable = this.take(publication, streams.resolve(message.topic, message.publisherId), undefined)
+    if (!durable) return done()
+    commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  /** Streams of a topic for this publisher, as far as the topic is the one that was looked up last. */
+  streamsOf(topic: string, clientId: string): readonly StreamTarget[] {
+    return this.#context.streams.resolve(topic, clientId)
+  }
+
+  /** Not allowed: v5 is told [MQTT-4.13.2-1 is not used: the connection lives on]; 3.x can only be closed. */
+  refuse(connection: Connection, qos: number, packetId: number): void {
+    const { publishRefused } = this.#context.counters
+    publishRefused.set('not-authorized', (publishRefused.get('not-authorized') ?? 0) + 1)
+    if (connection.version !== 5) {
+      connection.disconnect(reasonCode.notAuthorized, new Error('not authorized to publish'), 'not-authorized')
+      return
+    }
+    if (qos === 0) return this.#context.dropped('publish-denied')
+    const cmd = qos === 1 ? 'puback' : 'pubrec'
+    connection.send({ cmd, messageId: packetId, reasonCode: reasonCode.notAuthorized, properties: {} })
+  }
+
+  #acceptQos2(connection: Connection, publication: Publication, streams: readonly StreamTarget[], packetId: number): void {
+    const context = this.#context
+    const session = connection.session as BrokerSession
+    const known = session.receivedCount > 0 ? session.received.get(packetId) : undefined
+    if (known !== undefined) {
+      // Sent again: acknowledged again, not delivered again [MQTT-4.3.3-10]. Streams that failed get their copy now.
+      const failed = known.failedStreams
+      if (failed !== undefined) {
+        known.failedStreams = undefined
+        const missing = streams.filter(({ stream }) => failed.has(stream.name))
+        const redo = missing.map(target => ({ stream: target.stream.name, offset: this.#append(publication, target) }))
+        this.#remember(session, packetId, redo, publication)
+      }
+      if (known.durable && !connection.deferred?.waiting) {
+        connection.send({ cmd: 'pubrec', messageId: packetId, reasonCode: 0, properties: {} })
+      } else context.deferred(connection).pubrec(packetId, known)
+      return
+    }
+    const redo: StreamRedo[] | undefined = session.stored && streams.length > 0 ? [] : undefined
+    const state: ReceivedState = { durable: false, failedStreams: undefined }
+    const durable = this.take(publication, streams, redo)
+    session.received.set(packetId, state)
+    if (session.stored) this.#remember(session, packetId, redo ?? noRedo, publication)
+    if (session.stored || durable || connection.deferred?.waiting) context.deferred(connection).pubrec(packetId, state)
+    else {
+      state.durable = true
+      connection.send({ cmd: 'pubrec', messageId: packetId, reasonCode: 0, properties: {} })
+    }
+  }
+
+  #remember(session: BrokerSession, packetId: number, redo: readonly StreamRedo[], publication: Publication): void {
+    const { store, commit } = this.#context
+    store.putReceived(session.key, packetId, redo, redo.length > 0 ? publication.message() : undefined)
+    if (redo.length > 0) commit.storeFirst()
+    commit.schedule()
+  }
+
+  #append(publication: Publication, target: StreamTarget): number {
+    return target.stream.append(
+      target.source,
+      publication.qos,
+      publication.retain,
+      publication.nowMs,
+      publication.expiresAtMs,
+      publication.properties,
+      publication.bytes,
+      publication.payloadStart,
+      publication.payloadEnd
+    )
+  }
+
+  #retain(publication: Publication): void {
+    const { store, limits } = this.#context
+    if (publication.payloadEnd === publication.payloadStart) return store.deleteRetained(publication.route.topic)
+    if (store.retainedCount >= limits.maxRetainedMessages && store.retainedByTopic(publication.route.topic) === undefined) {
+      return this.#context.dropped('retained-limit')
+    }
+    store.putRetained(publication.message())
+  }
+
+  #withinReceiveMaximum(connection: Connection): boolean {
+    if (connection.version !== 5) return true
+    const waiting = connection.deferred?.waiting ? (connection.publisher?.unacknowledged ?? 0) : 0
+    const held = waiting + ((connection.session?.receivedCount ?? 0) | 0)
+    if (held < this.#context.limits.receiveMaximum) return true
+    const view = this.#view
+    if (view.qos === 2 && connection.session?.received.has(view.packetId)) return true
+    connection.protocolError(reasonCode.receiveMaximumExceeded, 'more PUBLISH packets in flight than Receive Maximum allows')
+    return false
+  }
+
+  /** The route of the view's topic; undefined after the connection was told what is wrong with it. */
+  #route(connection: Connection, bytes: Buffer): PublisherRoute | undefined {
+    const view = this.#view
+    const { broker } = this.#context
+    let publisher = connection.publisher
+    if (publisher === undefined) {
+      publisher = new PublisherRoutes(broker.policyGeneration)
+      connection.publisher = publisher
+    } else if (publisher.policyGeneration !== broker.policyGeneration) publisher.renew(broker.policyGeneration)
+    if (view.topicAlias !== 0) return this.#aliasedRoute(connection, publisher, bytes)
+    const { topicStart, topicEnd } = view
+    return publisher.find(bytes, topicStart, topicEnd) ?? this.#newRoute(connection, publisher, bytes, topicStart, topicEnd)
+  }
+
+  #aliasedRoute(connection: Connection, publisher: PublisherRoutes, bytes: Buffer): PublisherRoute | undefined {
+    const view = this.#view
+    if (view.topicAlias > this.#context.limits.topicAliasMaximum) {
+      connection.protocolError(reasonCode.topicAliasInvalid, 'Topic Alias above Topic Alias Maximum [MQTT-3.3.2-9]')
+      return undefined
+    }
+    if (view.topicStart === view.topicEnd) {
+      const topic = publisher.alias(view.topicAlias)
+      if (topic !== undefined) {
+        return publisher.find(topic, 0, topic.length) ?? this.#newRoute(connection, publisher, topic, 0, topic.length)
+      }
+      connection.protocolError(reasonCode.protocolError, 'Topic Alias was never set')
+      return undefined
+    }
+    const { topicStart, topicEnd } = view
+    const route =
+      publisher.find(bytes, topicStart, topicEnd) ?? this.#newRoute(connection, publisher, bytes, topicStart, topicEnd)
+    if (route !== undefined) publisher.setAlias(view.topicAlias, route.key)
+    return route
+  }
+
+  #newRoute(
+    connection: Connection,
+    publisher: PublisherRoutes,
+    bytes: Buffer,
+    topicStart: number,
+    topicEnd: number
+  ): PublisherRoute | undefined {
+    const { broker, limits, routes, streams } = this.#context
+    const invalidUtf8 = utf8Error(bytes, topicStart, topicEnd)
+    if (invalidUtf8 !== undefined) {
+      connection.protocolError(reasonCode.malformedPacket, invalidUtf8)
+      return undefined
+    }
+    const topic = bytes.toString('utf8', topicStart, topicEnd)
+    const invalid =
+      topicNameError(topic) ?? (topicLevels(topic) > limits.maxTopicLevels ? 'topic has too many levels' : undefined)
+    if (invalid !== undefined) {
+      connection.protocolError(reasonCode.topicNameInvalid, invalid)
+      return undefined
+    }
+    // The $-space belongs to the broker; authorizePublish hooks that allow it are asked instead of this rule.
+    const reserved = topic.startsWith('$SYS/') && !broker.hasPublishHook
+    const allowed = !reserved && (connection.policy?.canPublish(topic) ?? true)
+    const route: PublisherRoute = {
+      key: Buffer.from(bytes.subarray(topicStart, topicEnd)),
+      route: routes.route(topic),
+      streams: allowed ? streams.resolve(topic, connection.id ?? '') : noStreams,
+      allowed
+    }
+    publisher.remember(route)
+    return route
+  }
+}

@@ -1,0 +1,179 @@
+import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
+import { reasonCode } from '../../mqtt/reason-code.ts'
+import { topicFilterError, topicLevels } from '../../topic/filter.ts'
+import type { Connection } from '../connection.ts'
+import type { Done } from '../engine.ts'
+import type { BrokerSession } from './broker-session.ts'
+import type { NativeContext } from './context.ts'
+import type { RetainedDelivery } from './retained-delivery.ts'
+import type { RoutedSubscription } from './topic-routes.ts'
+
+interface Granted {
+  subscription: RoutedSubscription
+  existed: boolean
+}
+
+/**
+ * SUBSCRIBE and UNSUBSCRIBE. Only what was granted is routed and stored. For stored sessions the SUBACK leaves after the commit.
+ * The connection decodes nothing in between, so SUBACK, retained messages and later packets keep their order.
+ */
+export class SubscribeHandler {
+  readonly #context: NativeContext
+  readonly #retained: RetainedDelivery
+
+  constructor(context: NativeContext, retained: RetainedDelivery) {
+    this.#context = context
+    this.#retained = retained
+  }
+
+  subscribe(connection: Connection, packet: SubscribePacket, done?: Done): void {
+    const session = connection.session as BrokerSession
+    connection.suspend()
+    this.#authorizeAll(connection, packet.subscriptions, answers => {
+      if (connection.closed) return done?.(new Error('connection closed'))
+      const codes: number[] = []
+      const granted: Granted[] = []
+      packet.subscriptions.forEach((request, index) => {
+        const answer = answers[index]
+        codes.push(this.#grant(connection, session, request, answer, packet, granted))
+      })
+      const afterCommit = () => {
+        if (connection.closed) return done?.(new Error('connection closed'))
+        if (packet.messageId > 0) {
+          connection.send({ cmd: 'suback', messageId: packet.messageId, granted: subackCodes(connection, codes), properties: {} })
+        }
+        const { broker } = this.#context
+        if (granted.length > 0) {
+          broker.emit(
+            'subscribe',
+            granted.map(({ subscription }) => aedesSubscription(subscription)),
+            connection
+          )
+          broker.announceSubscriptions(
+            'new/subscribes',
+            connection,
+            granted.map(({ subscription }) => aedesSubscription(subscription))
+          )
+        }
+        this.#retained.deliver(session, connection, granted, error => {
+          connection.resume()
+          done?.(error)
+        })
+      }
+      this.#whenDurable(session, connection, afterCommit)
+    })
+  }
+
+  unsubscribe(connection: Connection, packet: UnsubscribePacket, done?: Done): void {
+    const session = connection.session as BrokerSession
+    const codes: number[] = []
+    const removed: string[] = []
+    for (const filter of packet.unsubscriptions) {
+      const subscription = session.subscriptions.get(filter) as RoutedSubscription | undefined
+      codes.push(subscription === undefined ? reasonCode.noSubscriptionExisted : reasonCode.success)
+      if (subscription === undefined) continue
+      session.subscriptions.delete(filter)
+      this.#context.routes.remove(subscription)
+      if (session.stored) this.#context.store.deleteSubscription(session.key, filter)
+      removed.push(filter)
+    }
+    connection.suspend()
+    this.#whenDurable(session, connection, () => {
+      if (connection.closed) return done?.(new Error('connection closed'))
+      if (packet.messageId > 0) connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes, properties: {} })
+      const { broker } = this.#context
+      broker.emit('unsubscribe', packet.unsubscriptions, connection)
+      if (removed.length > 0) broker.announceSubscriptions('new/unsubscribes', connection, removed)
+      connection.resume()
+      done?.()
+    })
+  }
+
+  #whenDurable(session: BrokerSession, connection: Connection, then: () => void): void {
+    const { commit, store } = this.#context
+    if (!session.stored || !store.dirty) {
+      then()
+      return
+    }
+    commit.join({
+      committed: (_epoch, failure) => {
+        if (failure) connection.disconnect(reasonCode.serverUnavailable, failure.error, 'commit-failed')
+        then()
+      }
+    })
+  }
+
+  /** Asks the authorizeSubscribe hook for each filter, one after the other; at once when there is no hook. */
+  #authorizeAll(connection: Connection, requests: SubscriptionRequest[], then: (answers: HookAnswer[]) => void): void {
+    const { broker } = this.#context
+    if (!broker.hasSubscribeHook) return then([])
+    const answers: HookAnswer[] = []
+    const next = (index: number): void => {
+      if (index === requests.length) return then(answers)
+      const request = requests[index]!
+      broker.authorizeSubscribe(connection as never, { ...request } as never, (error, subscription) => {
+        answers[index] = error ? { error } : { subscription: subscription as SubscriptionRequest | null | undefined }
+        next(index + 1)
+      })
+    }
+    next(0)
+  }
+
+  /** The reason code of one subscription; adds it when it is granted. */
+  #grant(
+    connection: Connection,
+    session: BrokerSession,
+    request: SubscriptionRequest,
+    answer: HookAnswer | undefined,
+    packet: SubscribePacket,
+    granted: Granted[]
+  ): number {
+    const { limits, routes, store } = this.#context
+    if (answer?.error) return reasonCode.notAuthorized
+    if (answer && !answer.subscription) return reasonCode.notAuthorized
+    const wanted = answer?.subscription ?? request
+    if (topicFilterError(wanted.topic) !== undefined || topicLevels(wanted.topic) > limits.maxTopicLevels) {
+      return reasonCode.topicFilterInvalid
+    }
+    if (wanted.topic.startsWith('$share/')) return reasonCode.sharedSubscriptionsNotSupported
+    if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
+    const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
+    if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded
+    const subscription: RoutedSubscription = existing ?? {
+      session,
+      filter: wanted.topic,
+      qos: 0,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+      subscriptionId: 0
+    }
+    subscription.qos = wanted.qos
+    subscription.noLocal = wanted.nl ?? false
+    subscription.retainAsPublished = wanted.rap ?? false
+    subscription.retainHandling = wanted.rh ?? 0
+    subscription.subscriptionId = packet.properties.subscriptionIdentifiers?.[0] ?? 0
+    if (existing) routes.changed()
+    else {
+      session.subscriptions.set(wanted.topic, subscription)
+      routes.add(subscription)
+    }
+    if (session.stored) {
+      const { filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId } = subscription
+      store.putSubscription(session.key, { filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId })
+    }
+    granted.push({ subscription, existed: existing !== undefined })
+    return wanted.qos
+  }
+}
+
+type HookAnswer = { error?: Error; subscription?: SubscriptionRequest | null | undefined }
+
+/** 3.1.1 knows one failure code [MQTT-3.9.3-2]; 3.1 knows none, and its clients take 0x80 as the later version means it. */
+function subackCodes(connection: Connection, codes: number[]): number[] {
+  return connection.version === 5 ? codes : codes.map(code => Math.min(code, 0x80))
+}
+
+function aedesSubscription(subscription: RoutedSubscription): object {
+  return { topic: subscription.filter, qos: subscription.qos }
+}

@@ -1,0 +1,43 @@
+import type { Message } from '../../mqtt/message.ts'
+import { aedesPacketOf, messageOf, toPublishPacket } from '../aedes-packet.ts'
+import type { Connection } from '../connection.ts'
+import type { NativeContext } from './context.ts'
+import type { PublishHandler } from './on-publish.ts'
+import { Publication } from './publication.ts'
+
+/**
+ * A PUBLISH on its way through a user's authorizePublish hook, which may change topic, payload, QoS and retain. While the hook
+ * thinks the connection decodes nothing more; a hook that answers at once costs no turn.
+ */
+export function publishThroughHook(
+  context: NativeContext,
+  handler: PublishHandler,
+  connection: Connection,
+  message: Message,
+  packetId: number
+): void {
+  const { broker, routes } = context
+  const packet = aedesPacketOf(message, broker.id, 0)
+  packet.messageId = message.qos > 0 ? packetId : undefined
+  let answered = false
+  let waiting = false
+  broker.authorizePublish(connection as never, packet as never, error => {
+    if (answered) return
+    answered = true
+    if (!connection.closed) {
+      if (error) handler.refuse(connection, message.qos, packetId)
+      else {
+        const changed = messageOf(toPublishPacket(packet), message.publisherId, message.publishedAtMs)
+        changed.expiresAtMs = message.expiresAtMs
+        const publication = new Publication()
+        publication.beginMessage(changed, routes.route(changed.topic))
+        handler.accept(connection, publication, handler.streamsOf(changed.topic, message.publisherId), packetId)
+      }
+    }
+    if (waiting) connection.resume()
+  })
+  if (!answered) {
+    waiting = true
+    connection.suspend()
+  }
+}

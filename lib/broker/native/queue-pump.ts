@@ -1,0 +1,155 @@
+import type { QueueEntry } from '../../../persistence/contract.ts'
+import type { Connection } from '../connection.ts'
+import type { BrokerSession } from './broker-session.ts'
+import type { NativeContext } from './context.ts'
+import type { Deliverer, OutgoingPublish } from './deliver.ts'
+
+/** Entries read from disk at a time: bounds the memory a backlog takes, whatever its length. */
+const readEntriesMax = 64
+
+/**
+ * Moves waiting messages out while the window has room: from disk for stored sessions, from memory for the others. Also sends
+ * again, in order, what an earlier connection left unacknowledged [MQTT-4.4.0-1], [MQTT-4.6.0-1].
+ */
+export class QueuePump {
+  readonly #context: NativeContext
+  readonly #deliverer: Deliverer
+
+  constructor(context: NativeContext, deliverer: Deliverer) {
+    this.#context = context
+    this.#deliverer = deliverer
+  }
+
+  /** The window opened, or the connection did. */
+  pump(session: BrokerSession): void {
+    const { connection } = session
+    if (connection === undefined || !connection.connected || connection.closed) return
+    if (!session.stored) {
+      if (session.pending !== undefined) this.#pumpMemory(session, connection)
+      return
+    }
+    if (session.sendSeq >= session.nextSeq) return
+    if (session.pumping) {
+      session.pumpAgain = true
+      return
+    }
+    session.pumping = true
+    void this.#pumpStored(session, connection)
+  }
+
+  #pumpMemory(session: BrokerSession, connection: Connection): void {
+    const pending = session.pending ?? []
+    let sent = 0
+    while (sent < pending.length && this.#deliverer.windowOpen(session, connection)) {
+      const { message, qos, retain, subscriptionIds } = pending[sent++]!
+      const nowMs = this.#context.now()
+      if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
+        this.#context.dropped('message-expired')
+        continue
+      }
+      const packetId = session.inflight.allocate()
+      session.inflight.sent(packetId, 0, qos)
+      const entry = { message, qos, retain, subscriptionIds }
+      if (!this.#deliverer.send(connection, outgoingOf(entry, packetId, false, nowMs))) session.inflight.complete(packetId)
+    }
+    if (sent === pending.length) session.pending = undefined
+    else if (sent > 0) pending.splice(0, sent)
+  }
+
+  async #pumpStored(session: BrokerSession, connection: Connection): Promise<void> {
+    try {
+      while (this.#mayPump(session, connection)) {
+        const knownEnd = session.nextSeq
+        const entries = await this.#context.store.readQueue(session.key, session.sendSeq, readEntriesMax)
+        if (session.connection !== connection) break
+        // Nothing left below what was enqueued before the read; what came during it is read next.
+        if (entries.length === 0) session.sendSeq = knownEnd
+        for (const entry of entries) {
+          if (!this.#mayPump(session, connection)) break
+          this.#sendEntry(session, connection, entry)
+          session.sendSeq = entry.seq + 1
+        }
+      }
+    } catch (error) {
+      this.#context.broker.reportClientError(connection, error instanceof Error ? error : new Error(String(error)))
+      connection.close()
+    } finally {
+      session.pumping = false
+    }
+    if (session.pumpAgain) {
+      session.pumpAgain = false
+      this.pump(session)
+    }
+  }
+
+  #mayPump(session: BrokerSession, connection: Connection): boolean {
+    return (
+      session.connection === connection &&
+      connection.connected &&
+      !connection.closed &&
+      session.sendSeq < session.nextSeq &&
+      this.#deliverer.windowOpen(session, connection)
+    )
+  }
+
+  #sendEntry(session: BrokerSession, connection: Connection, entry: QueueEntry): void {
+    const { inflight } = session
+    const nowMs = this.#context.now()
+    if (entry.packetId !== 0) {
+      const known = inflight.get(entry.packetId)
+      if (known === undefined) return // acknowledged while it was being read
+      inflight.resent(entry.packetId)
+      if (known.state === 'released') {
+        connection.send({ cmd: 'pubrel', messageId: entry.packetId, reasonCode: 0, properties: {} })
+        return
+      }
+      // DUP marks a delivery attempt that may not be the first [MQTT-3.3.1-1]; an unfinished one is sent even if it expired since.
+      const packet = outgoingOf(entry, entry.packetId, true, nowMs)
+      if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, entry.packetId)
+      return
+    }
+    const { policy } = session
+    const { message } = entry
+    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) return this.#drop(session, entry, 'message-expired')
+    // Rights may have been withdrawn since the message was queued.
+    const denied = policy !== undefined && !policy.permitsAll && !policy.canReceive(message.topic)
+    const { broker } = this.#context
+    const forwarded = denied ? undefined : broker.hasForwardHook ? broker.forwarded(connection, message) : message
+    if (forwarded === undefined) return this.#drop(session, entry, 'forward-denied')
+    const packetId = inflight.allocate()
+    inflight.sent(packetId, entry.seq, entry.qos)
+    this.#context.store.markSent(session.key, entry.seq, packetId)
+    this.#context.commit.schedule()
+    const packet = outgoingOf({ ...entry, message: forwarded }, packetId, false, nowMs)
+    // The packet id of a QoS 2 delivery must be on disk before the client sees it, see deliver.ts.
+    const sent = entry.qos === 1 ? this.#deliverer.send(connection, packet) : this.#deliverer.sendDeferred(connection, packet)
+    if (!sent) this.#deliverer.forget(session, packetId)
+  }
+
+  #drop(session: BrokerSession, entry: QueueEntry, reason: string): void {
+    this.#context.dropped(reason)
+    this.#deliverer.dequeue(session, entry.seq)
+  }
+}
+
+function outgoingOf(
+  entry: Pick<QueueEntry, 'message' | 'qos' | 'retain' | 'subscriptionIds'>,
+  packetId: number,
+  dup: boolean,
+  nowMs: number
+): OutgoingPublish {
+  const { message } = entry
+  return {
+    topic: Buffer.from(message.topic),
+    qos: entry.qos,
+    retain: entry.retain,
+    dup,
+    packetId,
+    remainingSeconds: message.expiresAtMs === 0 ? -1 : Math.max(0, Math.ceil((message.expiresAtMs - nowMs) / 1000)),
+    subscriptionIds: entry.subscriptionIds,
+    properties: message.properties,
+    bytes: message.payload,
+    payloadStart: 0,
+    payloadEnd: message.payload.length
+  }
+}

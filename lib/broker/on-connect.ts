@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import type { AuthenticationVerdict } from '../access/contract.ts'
+import type { ConnectPacket } from '../mqtt/packet.ts'
+import { reasonCode } from '../mqtt/reason-code.ts'
+import type { Connection } from './connection.ts'
+
+/**
+ * CONNECT up to the point where the engine takes over: preConnect hook, protocol checks, authentication (built-in, then hook).
+ * The connection decodes nothing while a hook or an authenticator thinks.
+ */
+
+/** 3.1/3.1.1 return codes, table 3.1 of MQTT 3.1.1; 6 is Aedes' own for the keep alive limit. */
+const returnCode = {
+  unacceptableProtocolVersion: 1,
+  identifierRejected: 2,
+  serverUnavailable: 3,
+  badUserNameOrPassword: 4,
+  notAuthorized: 5,
+  keepAliveLimitExceeded: 6
+} as const
+
+const returnCodeMessages = [
+  '',
+  'unacceptable protocol version',
+  'identifier rejected',
+  'Server unavailable',
+  'bad user name or password',
+  'not authorized',
+  'keep alive limit exceeded'
+]
+
+/** MQTT 5 reason codes for the return codes a hook may name (Aedes' err.returnCode 2..5). */
+const reasonCodeOfReturnCode: Record<number, number> = {
+  2: reasonCode.clientIdentifierNotValid,
+  3: reasonCode.serverUnavailable,
+  4: reasonCode.badUserNameOrPassword,
+  5: reasonCode.notAuthorized
+}
+
+type HookError = Error & { returnCode?: number; errorCode?: number }
+
+export function handleConnect(connection: Connection, packet: ConnectPacket): void {
+  const { broker } = connection
+  connection.connecting = true
+  connection.suspend()
+  broker.preConnect(connection as never, aedesConnectPacket(packet) as never, (error, successful) => {
+    if (connection.closed) return
+    if (error || successful !== true) {
+      connection.connecting = false
+      if (error) connection.fail(error, 'refused-by-hook')
+      // Aedes' contract: neither an error nor success leaves the connection waiting, here until limits.connectTimeoutMs.
+      else connection.resume()
+      return
+    }
+    checkAndAuthenticate(connection, packet)
+  })
+}
+
+function checkAndAuthenticate(connection: Connection, packet: ConnectPacket): void {
+  const { broker } = connection
+  const { keepAliveSecondsMax } = broker.limits
+  if (packet.protocolVersion === 3 && packet.clientId.length > broker.maxClientsIdLength) {
+    return refuse(connection, returnCode.identifierRejected)
+  }
+  let keepAliveSeconds = packet.keepalive
+  if (keepAliveSecondsMax > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > keepAliveSecondsMax)) {
+    // v5 clients are told the keep alive the server wants [MQTT-3.2.2-21]; older ones cannot be.
+    if (packet.protocolVersion !== 5) return refuse(connection, returnCode.keepAliveLimitExceeded)
+    keepAliveSeconds = keepAliveSecondsMax
+  }
+  const { properties } = packet
+  connection.id = packet.clientId || broker.assignedClientIdPrefix + randomUUID()
+  connection.clean = packet.clean
+  connection.version = packet.protocolVersion
+  connection.keepAliveSeconds = keepAliveSeconds
+  connection.requestProblemInformation = properties.requestProblemInformation ?? true
+  connection.receiveMaximum = properties.receiveMaximum ?? 65535
+  connection.maximumPacketSize = properties.maximumPacketSize ?? 0xffffffff
+  connection.topicAliasMaximum = properties.topicAliasMaximum ?? 0
+  if (properties.authenticationMethod !== undefined) {
+    const error = new Error(`authentication method ${JSON.stringify(properties.authenticationMethod)} is not supported`)
+    return connection.refuse(reasonCode.badAuthenticationMethod, returnCode.notAuthorized, error)
+  }
+  authenticateBuiltIn(connection, packet)
+}
+
+function authenticateBuiltIn(connection: Connection, packet: ConnectPacket): void {
+  const { authenticator } = connection.broker
+  if (authenticator === undefined) return authenticateByHook(connection, packet)
+  const verdict = authenticator.authenticate({
+    clientId: connection.id ?? '',
+    username: packet.username,
+    password: packet.password,
+    peer: connection.peer
+  })
+  if (verdict instanceof Promise) {
+    verdict.then(
+      result => onVerdict(connection, packet, result),
+      (cause: unknown) => onVerdict(connection, packet, { type: 'unavailable', cause })
+    )
+  } else onVerdict(connection, packet, verdict)
+}
+
+function onVerdict(connection: Connection, packet: ConnectPacket, verdict: AuthenticationVerdict): void {
+  if (connection.closed) return
+  switch (verdict.type) {
+    case 'granted':
+      connection.identity = verdict.identity
+      return authenticateByHook(connection, packet)
+    case 'refused': {
+      const error = new Error(verdict.message)
+      if (verdict.reason === 'bad-credentials') {
+        return connection.refuse(reasonCode.badUserNameOrPassword, returnCode.badUserNameOrPassword, error)
+      }
+      const code = verdict.reason === 'banned' ? reasonCode.banned : reasonCode.notAuthorized
+      return connection.refuse(code, returnCode.notAuthorized, error)
+    }
+    case 'unavailable': {
+      const { cause } = verdict
+      const message = cause instanceof Error ? cause.message : String(cause)
+      connection.broker.logger?.error({ err: cause, clientId: connection.id }, 'authentication is unavailable')
+      return connection.refuse(reasonCode.serverUnavailable, returnCode.serverUnavailable, new Error(message))
+    }
+    default:
+      verdict satisfies never
+  }
+}
+
+function authenticateByHook(connection: Connection, packet: ConnectPacket): void {
+  const { broker } = connection
+  broker.authenticate(connection as never, packet.username, packet.password, (hookError, successful) => {
+    if (connection.closed || broker.closed) return
+    if (!hookError && successful) return open(connection, packet)
+    const error = (hookError ?? new Error(returnCodeMessages[returnCode.notAuthorized])) as HookError
+    const asked = error.returnCode
+    const code = asked !== undefined && asked >= 2 && asked <= 5 ? asked : returnCode.notAuthorized
+    if (!error.message) error.message = returnCodeMessages[code] ?? ''
+    error.errorCode = code
+    connection.refuse(reasonCodeOfReturnCode[code] ?? reasonCode.notAuthorized, code, error)
+  })
+}
+
+function open(connection: Connection, packet: ConnectPacket): void {
+  connection.will = packet.will ?? null
+  if (connection.identity === undefined) {
+    connection.identity = { clientId: connection.id ?? '', username: packet.username, roles: [], by: 'hook' }
+  }
+  connection.policy = connection.broker.policy?.compile(connection.identity)
+  connection.opened = true
+  connection.broker.engine.open(connection, packet)
+  connection.resume()
+}
+
+function refuse(connection: Connection, code: number): void {
+  const error = new Error(returnCodeMessages[code]) as HookError
+  error.errorCode = code
+  connection.refuse(reasonCodeOfReturnCode[code] ?? reasonCode.unspecifiedError, code, error)
+}
+
+/** Hooks written for Aedes expect mqtt-packet's field names. */
+function aedesConnectPacket(packet: ConnectPacket): object {
+  return { ...packet, protocolId: packet.protocolVersion === 3 ? 'MQIsdp' : 'MQTT' }
+}

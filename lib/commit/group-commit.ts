@@ -1,0 +1,166 @@
+/**
+ * Group commit: what waits for which sync.
+ *
+ * Everything appended to streams and the session store in one event-loop turn belongs to the open epoch. When the turn ends the
+ * epoch is sealed, every dirty member is synced, and everyone who waited for the epoch is told, in the order of arrival. While one
+ * epoch is being synced the next one fills, so the disk is never idle and one sync pays for everybody.
+ *
+ * Order between the members matters in one case only. A QoS 2 message that goes to a stream is written to two files, and a crash
+ * between the two syncs must not lose or double it. Its packet id, body and stream offset go to the store; the store is synced
+ * first, and recovery appends again what the stream misses (lib/broker/native/recover.ts). `storeFirst()` asks for that order.
+ */
+
+/** Something that can be made durable. `sync()` is never called twice at a time. */
+export interface CommitMember {
+  readonly name: string
+  readonly dirty: boolean
+  sync(): Promise<void>
+}
+
+/** Why an epoch is not durable. What a failed store was given stays in its batch; what a failed stream was given is gone. */
+export interface CommitFailure {
+  readonly error: Error
+  readonly failedStreams: ReadonlySet<string>
+}
+
+/** Told once per epoch it joined. `failure` is set when something the epoch contained is not on disk. */
+export interface CommitWaiter {
+  committed(epoch: number, failure: CommitFailure | undefined): void
+}
+
+/** Pause before the next attempt after a failed one: a full disk must not keep a core busy. Milliseconds. */
+const retryAfterFailureMs = 200
+
+export interface CommitOptions {
+  store: CommitMember | undefined
+  streams: readonly CommitMember[]
+  /** Seconds one member's sync took. */
+  onSync?: (member: CommitMember, seconds: number) => void
+  onFailure?: (member: CommitMember, error: Error) => void
+}
+
+export class GroupCommit {
+  readonly #store: CommitMember | undefined
+  readonly #streams: readonly CommitMember[]
+  readonly #onSync: ((member: CommitMember, seconds: number) => void) | undefined
+  readonly #onFailure: ((member: CommitMember, error: Error) => void) | undefined
+  #waiters: CommitWaiter[] = []
+  #storeFirst = false
+  #scheduled = false
+  #running = false
+  #openEpoch = 1
+  readonly #run = () => {
+    this.#scheduled = false
+    void this.#commit()
+  }
+
+  constructor(options: CommitOptions) {
+    this.#store = options.store
+    this.#streams = options.streams
+    this.#onSync = options.onSync
+    this.#onFailure = options.onFailure
+  }
+
+  /** The epoch that writes made now belong to. */
+  get openEpoch(): number {
+    return this.#openEpoch
+  }
+
+  /** Joins the open epoch and makes sure it is committed. A waiter joins an epoch once. */
+  join(waiter: CommitWaiter): void {
+    this.#waiters.push(waiter)
+    this.schedule()
+  }
+
+  /** Commits the open epoch at the end of this turn, or as soon as the running commit is done. */
+  schedule(): void {
+    if (this.#scheduled || this.#running) return
+    this.#scheduled = true
+    setImmediate(this.#run)
+  }
+
+  /** The open epoch holds a write that the store must know before a stream does. */
+  storeFirst(): void {
+    this.#storeFirst = true
+  }
+
+  /** Resolves when everything written before the call is durable or has failed. */
+  flush(): Promise<CommitFailure | undefined> {
+    return new Promise(resolve => this.join({ committed: (_epoch, failure) => resolve(failure) }))
+  }
+
+  async #commit(): Promise<void> {
+    this.#running = true
+    const epoch = this.#openEpoch++
+    const waiters = this.#waiters
+    const storeFirst = this.#storeFirst
+    this.#waiters = []
+    this.#storeFirst = false
+    const failedStreams = new Set<string>()
+    let error: Error | undefined
+    const store = this.#store?.dirty ? this.#store : undefined
+    if (store && storeFirst) {
+      error = await this.#sync(store)
+      // Without the store the streams must wait too: they stay dirty and go with the next attempt.
+      if (error === undefined) error = await this.#syncAll(undefined, failedStreams)
+      else this.#storeFirst = true
+    } else {
+      error = await this.#syncAll(store, failedStreams)
+    }
+    this.#running = false
+    const failure = error && { error, failedStreams }
+    for (const waiter of waiters) waiter.committed(epoch, failure)
+    // A failed stream takes the records appended meanwhile with it (see Stream.sync), so the epoch that filled during it fails too.
+    if (failure) this.#failOpenEpoch(failure)
+    if (this.#waiters.length === 0 && !this.#dirty()) return
+    if (failure) this.#retryLater()
+    else this.schedule()
+  }
+
+  #retryLater(): void {
+    this.#scheduled = true
+    setTimeout(this.#run, retryAfterFailureMs)
+  }
+
+  #failOpenEpoch(failure: CommitFailure): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    const epoch = this.#openEpoch++
+    for (const waiter of waiters) waiter.committed(epoch, failure)
+  }
+
+  #dirty(): boolean {
+    if (this.#store?.dirty) return true
+    for (const stream of this.#streams) if (stream.dirty) return true
+    return false
+  }
+
+  /** Syncs the dirty streams, and the store beside them when given. Resolves with the first error. */
+  async #syncAll(store: CommitMember | undefined, failedStreams: Set<string>): Promise<Error | undefined> {
+    const pending: Promise<Error | undefined>[] = []
+    if (store) pending.push(this.#sync(store))
+    for (const stream of this.#streams) if (stream.dirty) pending.push(this.#syncStream(stream, failedStreams))
+    if (pending.length === 1) return pending[0]
+    const results = await Promise.all(pending)
+    return results.find(result => result !== undefined)
+  }
+
+  async #syncStream(stream: CommitMember, failedStreams: Set<string>): Promise<Error | undefined> {
+    const error = await this.#sync(stream)
+    if (error) failedStreams.add(stream.name)
+    return error
+  }
+
+  async #sync(member: CommitMember): Promise<Error | undefined> {
+    const started = performance.now()
+    try {
+      await member.sync()
+      this.#onSync?.(member, (performance.now() - started) / 1000)
+      return undefined
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error(String(cause))
+      this.#onFailure?.(member, error)
+      return error
+    }
+  }
+}

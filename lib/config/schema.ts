@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import type { Config } from './config.ts'
+import type { JsonSchema } from './json-schema.ts'
+import { choice, duration, filePath, folderPath, host, milliseconds, port, size, topicFilter, whole } from './schema-fields.ts'
+import { limitsSchema } from './schema-limits.ts'
+import { listenerSchema } from './schema-listeners.ts'
+
+const YEAR_MS = 365 * 86_400_000
+const KIB = 1024
+const TIB = KIB ** 4
+
+/** What may stand in the YAML file. Every default and every description lives here and nowhere else. */
+
+const ackModes = ['synced', 'written', 'received'] as const
+const ackDescription =
+  'What an acknowledgement waits for: `synced` = on disk (fdatasync has returned), `written` = with the operating system (survives a crash of the broker, not of the machine), `received` = nothing.'
+
+const admin = z.union([
+  z.literal(false),
+  z.strictObject({
+    host: host.prefault('127.0.0.1').meta({
+      description:
+        'Address of the admin listener. It asks nobody for a password: keep it on loopback or behind a proxy that does.'
+    }),
+    port: port.prefault(9883).meta({ description: 'Port of the admin listener; 0 = any free one.' })
+  })
+])
+
+const access = z.strictObject({
+  anonymous: z
+    .boolean()
+    .prefault(true)
+    .meta({ description: 'Whether clients without credentials are let in, on listeners that allow it.' }),
+  passwordFile: filePath
+    .optional()
+    .meta({ description: 'Usernames and password hashes, written by `tributary passwd`.', examples: ['passwords'] }),
+  aclFile: filePath.optional().meta({
+    description: 'Who may publish and subscribe to what; see docs/access.md. Without one everybody may do everything.',
+    examples: ['acl.yaml']
+  }),
+  hooks: filePath
+    .optional()
+    .meta({ description: "JavaScript module that exports hooks with Aedes' names and signatures.", examples: ['./hooks.js'] }),
+  certificateIdentity: choice('commonName', 'fingerprint').prefault('commonName').meta({
+    description: 'What of a verified client certificate becomes the username: its common name or its SHA-256 fingerprint.'
+  })
+})
+
+const stream = z.strictObject({
+  filter: topicFilter.meta({
+    description: 'Messages whose topic matches go into the stream.',
+    examples: ['devices/+/telemetry']
+  }),
+  key: choice('clientId', 'topic')
+    .prefault('clientId')
+    .meta({ description: 'Records with equal key share a partition, and so keep their order when readers share the stream.' }),
+  partitions: whole(1, 1024).prefault(8).meta({ description: 'Into how many parts readers can share the stream.' }),
+  retention: z
+    .strictObject({
+      age: duration(100 * YEAR_MS)
+        .prefault('7d')
+        .meta({ description: 'Records older than this may be removed; 0 = keep for ever.' }),
+      bytes: size(0, 1024 * TIB)
+        .prefault('10GiB')
+        .meta({ description: 'Above this size the oldest segments are removed; 0 = no limit.' })
+    })
+    .transform(({ age, bytes }) => ({ ageMs: age, bytes }))
+    .prefault({})
+    .meta({ description: 'What may be removed from the stream, and when.' }),
+  ack: choice(...ackModes)
+    .prefault('synced')
+    .meta({ description: ackDescription }),
+  segmentBytes: size(4 * KIB, 4 * KIB ** 3)
+    .prefault('64MiB')
+    .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' })
+})
+
+const streamNameError = 'expected a stream name: letters, digits, _ and -, starting with a letter or digit, at most 64'
+const streamName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, { error: streamNameError })
+
+const log = z.strictObject({
+  level: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent')
+    .prefault('info')
+    .meta({ description: 'Least severe level that is logged.' }),
+  format: choice('auto', 'json', 'pretty')
+    .prefault('auto')
+    .meta({ description: '`auto` is `pretty` on a terminal and `json` everywhere else.' })
+})
+
+export const configSchema = z
+  .strictObject({
+    data: folderPath
+      .prefault('./data')
+      .meta({ description: 'Folder of everything the broker keeps. Relative paths start at the folder of this file.' }),
+    listeners: z
+      .array(listenerSchema)
+      .min(1, { error: 'expected at least one listener' })
+      .prefault([
+        { type: 'tcp', port: 1883 },
+        { type: 'ws', port: 8083 }
+      ])
+      .meta({ description: 'Where clients come in.' }),
+    admin: admin
+      .prefault({})
+      .meta({ description: 'HTTP listener for health, metrics and the commands of the `tributary` bin; `false` = none.' }),
+    access: access.prefault({}).meta({ description: 'Who is let in and what they may do.' }),
+    streams: z
+      .record(
+        streamName,
+        stream.transform(({ segmentBytes, ...rest }) => ({ ...rest, segmentBytesMax: segmentBytes }))
+      )
+      .transform(withoutPrototype)
+      .prefault({ telemetry: { filter: 'devices/#' } })
+      .meta({ description: 'Retained logs by name: which messages they keep and for how long.' }),
+    ack: z
+      .array(
+        z.strictObject({
+          filter: topicFilter.meta({ description: 'Topics the mode is for.', examples: ['chat/#'] }),
+          mode: choice(...ackModes).meta({ description: ackDescription, examples: ['received'] })
+        })
+      )
+      .prefault([])
+      .meta({
+        description:
+          'Weaker acknowledgements for queued and retained messages outside streams. The first filter that matches the topic counts; without one it is `synced`.'
+      }),
+    limits: limitsSchema.prefault({}).meta({ description: 'What one client, or all together, can make the broker hold.' }),
+    log: log.prefault({}).meta({ description: 'What is logged and how. Payloads and credentials never are.' }),
+    shutdown: z
+      .strictObject({
+        drainTimeoutMs: milliseconds(0, 3_600_000)
+          .prefault(10_000)
+          .meta({ description: 'How long a stop waits for open acknowledgements and deliveries before it closes what is left.' })
+      })
+      .prefault({})
+      .meta({ description: 'How the broker stops.' })
+  })
+  .meta({ title: 'Tributary configuration', description: 'One YAML file; every key has a default.' }) satisfies z.ZodType<Config>
+
+/** The schema for editors, in the words of the file: durations and sizes as text, defaults as they may be written. */
+export function jsonSchema(): JsonSchema {
+  return z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema
+}
+
+function withoutPrototype<Value>(record: Record<string, Value>): Record<string, Value> {
+  return Object.assign(Object.create(null), record)
+}

@@ -1,0 +1,89 @@
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { t } from 'tap'
+import { parsePasswordFile, readPasswordFile } from '../../lib/access/password-file.ts'
+import { removePassword, setPassword } from '../../lib/access/password-file-edit.ts'
+import { argon2, hashPassword, isPasswordHash } from '../../lib/access/password-hash.ts'
+
+const hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b/dWRWJTmaaJObGRdescudvJCs'
+const other = hash.replace('some', 'othe').replace('RWJT', 'TJWR')
+
+t.test('a hash is argon2id and verifies its own password alone', async t => {
+  const hashed = await hashPassword('correct horse')
+  t.ok(isPasswordHash(hashed), hashed)
+  t.equal(await argon2.verify(hashed, 'correct horse'), true)
+  t.equal(await argon2.verify(hashed, Buffer.from('correct horse')), true)
+  t.equal(await argon2.verify(hashed, 'correct horses'), false)
+  t.not(await hashPassword('correct horse'), hashed, 'each hash has a salt of its own')
+})
+
+t.test('lines are users, comments or empty', async t => {
+  const entries = parsePasswordFile(`# people\n\nalice:${hash}:operator,viewer\r\nbob:${hash}\n__proto__:${hash}:\n`, 'passwords')
+  t.same([...entries.keys()], ['alice', 'bob', '__proto__'])
+  t.same(entries.get('alice'), { username: 'alice', hash, roles: ['operator', 'viewer'], line: 3 })
+  t.same(entries.get('__proto__')?.roles, [])
+})
+
+t.test('wrong lines are told by number, without what might be a secret', async t => {
+  const text = `alice:plainpassword\nbob\n:${hash}\nalice:${hash}:a b\ndora:${hash}\ndora:${hash}\n eve:${hash}\nmd:$2b$10$abcdefg:x:y\n`
+  try {
+    parsePasswordFile(text, 'passwords')
+    t.fail('should have been refused')
+  } catch (error) {
+    const { code, message } = error as Error & { code: string }
+    t.equal(code, 'TRB_ACCESS_FILE_INVALID')
+    for (const line of [1, 2, 3, 4, 6, 7, 8]) t.match(message, new RegExp(`^passwords:${line}: `, 'm'))
+    t.notMatch(message, /passwords:5/)
+    t.notMatch(message, /plainpassword|argon2id\$|2b\$10/)
+  }
+})
+
+t.test('a file that cannot be read says what makes one', async t => {
+  const file = join(t.testdir(), 'none')
+  await t.rejects(readPasswordFile(file), { code: 'TRB_ACCESS_FILE_INVALID', message: /ENOENT.*tributary passwd/s })
+})
+
+t.test('users are added, replaced and removed; comments, order and roles stay', async t => {
+  const folder = t.testdir()
+  const file = join(folder, 'passwords')
+  t.equal(await setPassword(file, { username: 'alice', hash, roles: ['operator'] }), 'added')
+  t.equal(statSync(file).mode & 0o777, 0o600)
+  writeFileSync(file, `# people\n${readFileSync(file, 'utf8')}\n# devices\n`)
+  t.equal(await setPassword(file, { username: 'd1', hash }), 'added')
+  t.equal(await setPassword(file, { username: 'alice', hash: other }), 'replaced')
+  t.equal(readFileSync(file, 'utf8'), `# people\nalice:${other}:operator\n\n# devices\nd1:${hash}\n`)
+  await setPassword(file, { username: 'alice', hash, roles: [] })
+  t.equal((await readPasswordFile(file)).get('alice')?.roles.length, 0)
+  t.equal(await removePassword(file, 'alice'), true)
+  t.equal(await removePassword(file, 'alice'), false)
+  t.equal(readFileSync(file, 'utf8'), `# people\n\n# devices\nd1:${hash}\n`)
+  t.same(await readdir(folder), ['passwords'], 'no temporary file is left')
+})
+
+t.test('a file others can read is closed to them by the next change', async t => {
+  const file = join(t.testdir({ passwords: `a:${hash}\n` }), 'passwords')
+  await setPassword(file, { username: 'b', hash })
+  t.equal(statSync(file).mode & 0o777, 0o600)
+})
+
+t.test('a symbolic link stays one', async t => {
+  const folder = t.testdir({ real: `a:${hash}\n` })
+  symlinkSync(join(folder, 'real'), join(folder, 'link'))
+  await setPassword(join(folder, 'link'), { username: 'b', hash })
+  t.equal(readFileSync(join(folder, 'real'), 'utf8'), `a:${hash}\nb:${hash}\n`)
+})
+
+t.test('a name that would break the file is refused', async t => {
+  const file = join(t.testdir(), 'passwords')
+  for (const username of ['', '#x', 'a:b', 'a\nb:x', ' a', 'a ', 'a\0']) {
+    await t.rejects(setPassword(file, { username, hash }), { code: 'TRB_ACCESS_FILE_INVALID' }, JSON.stringify(username))
+  }
+  await t.rejects(setPassword(file, { username: 'a', hash, roles: ['x,y'] }), { code: 'TRB_ACCESS_FILE_INVALID' })
+})
+
+t.test('a file with a mistake in it is not touched', async t => {
+  const file = join(t.testdir({ passwords: 'broken\n' }), 'passwords')
+  await t.rejects(setPassword(file, { username: 'a', hash }), { code: 'TRB_ACCESS_FILE_INVALID', message: /passwords:1/ })
+  t.equal(readFileSync(file, 'utf8'), 'broken\n')
+})
