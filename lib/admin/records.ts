@@ -7,6 +7,8 @@ import { Lines } from './lines.ts'
 import { recordJson } from './record-json.ts'
 import type { RecordsQuery } from './records-query.ts'
 
+const BREAK_OFF_MS = 500
+
 /**
  * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault after the first
  * byte is sent as a last line `{"error", "message"}` and a connection that does not end properly, so that no client takes what
@@ -31,10 +33,17 @@ export async function sendRecords(stream: Stream, query: RecordsQuery, response:
     if (reading.signal.aborted) return
     if (!response.headersSent) throw error
     lines.flush()
-    response.write(`${JSON.stringify(faultJson(error))}\n`, () => response.destroy())
+    response.write(`${JSON.stringify(faultJson(error))}\n`)
+    breakOff(response)
   } finally {
     lines.stop()
   }
+}
+
+/** A client that sees the end of the connection may throw away what it has not read yet, so it gets time to read why. */
+function breakOff(response: ServerResponse): void {
+  const timer = setTimeout(() => response.destroy(), BREAK_OFF_MS)
+  response.once('close', () => clearTimeout(timer))
 }
 
 /** Records that match the filter, `limit` of those at most. */

@@ -80,6 +80,8 @@ export interface TlsFiles {
    * without a trusted one.
    */
   clientCertificate: 'none' | 'request' | 'require'
+  /** Oldest version spoken; default TLSv1.2. */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3'
 }
 
 export interface WebSocketOptions {

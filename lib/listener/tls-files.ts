@@ -14,7 +14,7 @@ export async function readTlsFiles(files: TlsFiles, listener: string): Promise<S
     readPem(files.keyFile, `${listener}.key`),
     files.caFile === undefined ? undefined : readPem(files.caFile, `${listener}.ca`)
   ])
-  const context: SecureContextOptions = { cert, key, minVersion: 'TLSv1.2' }
+  const context: SecureContextOptions = { cert, key, minVersion: files.minVersion ?? 'TLSv1.2' }
   if (ca !== undefined) context.ca = ca
   if (files.keyPassphrase !== undefined) context.passphrase = files.keyPassphrase
   // One at a time, so that the message names the file that is wrong.
