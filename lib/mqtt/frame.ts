@@ -22,9 +22,11 @@ export const frameTooLarge = -2
  *
  * Returns the offset just after the packet; 0 when more bytes are needed; -1 when the Remaining Length has a fifth byte (section
  * 2.1.4, reason code 0x81); -2 when the whole packet, fixed header included, is larger than `maxPacketBytes` (reason code 0x95),
- * known as soon as the length is. `frame` is filled for results > 0, and its type and flags for -2 as well.
+ * known as soon as the length is. `frame` is filled for results > 0, and its type and flags for -2 as well. For 0 `bodyEnd` says
+ * how far the packet reaches once its fixed header is there, and is 0 before.
  */
 export function readFrame(bytes: Uint8Array, at: number, end: number, maxPacketBytes: number, frame: Frame): number {
+  frame.bodyEnd = 0
   if (end - at < 2) return frameIncomplete
   let position = at + 1
   let byte = bytes[position++]!
@@ -42,9 +44,9 @@ export function readFrame(bytes: Uint8Array, at: number, end: number, maxPacketB
   frame.flags = first & 0x0f
   const bodyEnd = position + length
   if (bodyEnd - at > maxPacketBytes) return frameTooLarge
+  frame.bodyEnd = bodyEnd
   if (bodyEnd > end) return frameIncomplete
   frame.bodyStart = position
-  frame.bodyEnd = bodyEnd
   frame.lengthBytes = position - at - 1
   return bodyEnd
 }

@@ -29,8 +29,9 @@ const listMax = 8
 export class TopicTrie<T> {
   readonly #root = new Node<T>(undefined, '')
   #size = 0
+  #nodes = 0
   /** Work list of match(): nodes to visit and the topic level they stand before. Empty between calls. */
-  readonly #nodes: Node<T>[] = []
+  readonly #pending: Node<T>[] = []
   readonly #depths: number[] = []
 
   /** Number of (filter, value) pairs. */
@@ -38,11 +39,16 @@ export class TopicTrie<T> {
     return this.#size
   }
 
+  /** Number of levels kept for them: what the memory of the trie grows with. 0 when the trie is empty. */
+  get nodes(): number {
+    return this.#nodes
+  }
+
   /** Returns false when this very value is there already under this filter. */
   add(filter: string, value: T): boolean {
     const { path, endsInHash } = parseFilter(filter)
     let node = this.#root
-    for (const level of path) node = childOf(node, level)
+    for (const level of path) node = this.#child(node, level)
     const values = endsInHash ? node.hash : node.exact
     const next = withValue(values, value)
     if (next === undefined) return false
@@ -65,7 +71,7 @@ export class TopicTrie<T> {
     if (sizeOf(values) === 0) {
       if (endsInHash) node.hash = undefined
       else node.exact = undefined
-      prune(node)
+      this.#prune(node)
     }
     this.#size--
     return true
@@ -78,19 +84,19 @@ export class TopicTrie<T> {
   match(topic: string): T[] {
     const found: T[] = []
     const levels = topic.split('/')
-    const nodes = this.#nodes
+    const pending = this.#pending
     const depths = this.#depths
     const root = this.#root
     if (topic.charCodeAt(0) === 0x24) {
       const child = root.children?.get(levels[0]!)
       if (child === undefined) return found
-      nodes.push(child)
+      pending.push(child)
       depths.push(1)
     } else {
-      nodes.push(root)
+      pending.push(root)
       depths.push(0)
     }
-    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+    for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
       // Goes down the literal branch in a loop and leaves the '+' branches for later.
       for (let depth = depths.pop()!; ; depth++) {
         if (node.hash !== undefined) collect(node.hash, found)
@@ -99,7 +105,7 @@ export class TopicTrie<T> {
           break
         }
         if (node.plus !== undefined) {
-          nodes.push(node.plus)
+          pending.push(node.plus)
           depths.push(depth + 1)
         }
         const child: Node<T> | undefined = node.children?.get(levels[depth]!)
@@ -109,6 +115,35 @@ export class TopicTrie<T> {
     }
     return found
   }
+  #child(node: Node<T>, level: string): Node<T> {
+    const known = level === '+' ? node.plus : node.children?.get(level)
+    if (known !== undefined) return known
+    const child = new Node(node, level)
+    if (level === '+') {
+      node.plus = child
+    } else {
+      node.children ??= new Map()
+      node.children.set(level, child)
+    }
+    this.#nodes++
+    return child
+  }
+
+  /** Takes `from` and every ancestor out that holds neither values nor children. */
+  #prune(from: Node<T>): void {
+    let node = from
+    while (node.parent !== undefined && !node.exact && !node.hash && !node.plus && !node.children) {
+      const { parent, level } = node
+      if (parent.plus === node) {
+        parent.plus = undefined
+      } else {
+        parent.children!.delete(level)
+        if (parent.children!.size === 0) parent.children = undefined
+      }
+      this.#nodes--
+      node = parent
+    }
+  }
 }
 
 /** The levels of a filter; a final '#' is told apart, because its values live in the node above it. */
@@ -117,32 +152,6 @@ function parseFilter(filter: string): { path: string[]; endsInHash: boolean } {
   const endsInHash = path.at(-1) === '#'
   if (endsInHash) path.pop()
   return { path, endsInHash }
-}
-
-function childOf<T>(node: Node<T>, level: string): Node<T> {
-  if (level === '+') return (node.plus ??= new Node(node, level))
-  node.children ??= new Map()
-  let child = node.children.get(level)
-  if (child === undefined) {
-    child = new Node(node, level)
-    node.children.set(level, child)
-  }
-  return child
-}
-
-/** Takes `node` and every ancestor out that holds neither values nor children. */
-function prune<T>(from: Node<T>): void {
-  let node = from
-  while (node.parent !== undefined && !node.exact && !node.hash && !node.plus && !node.children) {
-    const { parent, level } = node
-    if (parent.plus === node) {
-      parent.plus = undefined
-    } else {
-      parent.children!.delete(level)
-      if (parent.children!.size === 0) parent.children = undefined
-    }
-    node = parent
-  }
 }
 
 /** The values with `value` among them, or undefined when it is there already. */

@@ -5,8 +5,8 @@ import { forwardableProperties, PublishView, viewPublish } from '../../mqtt/publ
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { utf8Error } from '../../mqtt/utf8.ts'
 import type { ReceivedState } from '../../session/session.ts'
-import { topicLevels } from '../../topic/filter.ts'
-import { topicNameError } from '../../topic/name.ts'
+
+import { topicLevels, topicNameError } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import type { BrokerSession } from './broker-session.ts'

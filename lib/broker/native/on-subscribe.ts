@@ -1,6 +1,7 @@
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
-import { topicFilterError, topicLevels } from '../../topic/filter.ts'
+import { topicFilterError } from '../../topic/filter.ts'
+import { topicLevels } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import type { BrokerSession } from './broker-session.ts'

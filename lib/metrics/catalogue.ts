@@ -1,0 +1,193 @@
+import type { StreamStats } from '../stream/contract.ts'
+import type { ByQos, Counters } from './counters.ts'
+import { Histogram } from './histogram.ts'
+
+/** What a scrape looks at. Small functions, so that metrics know no room above their own. */
+export interface MetricSources {
+  counters: Counters
+  /** One entry per stream. */
+  streams?: (() => Iterable<StreamStats>) | undefined
+  sessions?: (() => SessionGauges) | undefined
+  retainedMessages?: (() => number) | undefined
+  version: string
+}
+
+export interface SessionGauges {
+  /** Sessions that exist, of clients that are away too. */
+  sessions: number
+  subscriptions: number
+}
+
+export interface Sample {
+  labels?: Record<string, string | number>
+  value: number
+  /** Where it differs from the name of the metric: the parts of a histogram. */
+  metricName?: string
+}
+
+export interface MetricDefinition {
+  name: string
+  type: 'counter' | 'gauge' | 'histogram'
+  help: string
+  labels: readonly string[]
+  read(sources: MetricSources): Sample[]
+}
+
+function metric(
+  type: MetricDefinition['type'],
+  name: string,
+  labels: readonly string[],
+  help: string,
+  read: MetricDefinition['read']
+): MetricDefinition {
+  return { name: `tributary_${name}`, type, help, labels, read }
+}
+
+function byReason(counts: ReadonlyMap<string, number>): Sample[] {
+  return [...counts].map(([reason, value]) => ({ labels: { reason }, value }))
+}
+
+function byQos(counts: ByQos): Sample[] {
+  return counts.map((value, qos) => ({ labels: { qos }, value }))
+}
+
+function perStream(read: (stats: StreamStats) => number | undefined): MetricDefinition['read'] {
+  return ({ streams }) =>
+    [...(streams?.() ?? [])].flatMap(stats => {
+      const value = read(stats)
+      return value === undefined ? [] : [{ labels: { stream: stats.name }, value }]
+    })
+}
+
+function ofSessions(read: (gauges: SessionGauges) => number): MetricDefinition['read'] {
+  return ({ sessions }) => (sessions === undefined ? [] : [{ value: read(sessions()) }])
+}
+
+function histogramSamples(name: string, histogram: Histogram, labels: Record<string, string> = {}): Sample[] {
+  const buckets = histogram.cumulative().map((value, index) => ({
+    metricName: `tributary_${name}_bucket`,
+    labels: { ...labels, le: Histogram.bounds[index]! },
+    value
+  }))
+  return [
+    ...buckets,
+    { metricName: `tributary_${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: histogram.count },
+    { metricName: `tributary_${name}_sum`, labels, value: histogram.sum },
+    { metricName: `tributary_${name}_count`, labels, value: histogram.count }
+  ]
+}
+
+/** Every metric of our own. docs/metrics.md is made from this list. */
+export const catalogue: readonly MetricDefinition[] = [
+  metric('gauge', 'build_info', ['version', 'node'], 'Always 1; the labels say what runs.', ({ version }) => [
+    { labels: { version, node: process.versions.node }, value: 1 }
+  ]),
+  metric('gauge', 'connections', [], 'Clients connected now.', ({ counters }) => [{ value: counters.connected }]),
+  metric('counter', 'connections_opened_total', [], 'Connections that were taken from listeners.', ({ counters }) => [
+    { value: counters.connectionsOpened }
+  ]),
+  metric('counter', 'connections_closed_total', ['reason'], 'Connections that ended, by reason.', ({ counters }) =>
+    byReason(counters.connectionsClosed)
+  ),
+  metric('counter', 'received_bytes_total', [], 'Bytes read from clients, before TLS and WebSocket framing.', ({ counters }) => [
+    { value: counters.bytesReceived }
+  ]),
+  metric('counter', 'sent_bytes_total', [], 'Bytes written to clients, before TLS and WebSocket framing.', ({ counters }) => [
+    { value: counters.bytesSent }
+  ]),
+  metric(
+    'counter',
+    'publishes_received_total',
+    ['qos'],
+    'Publishes that arrived from clients, refused ones included.',
+    ({ counters }) => byQos(counters.publishReceived)
+  ),
+  metric(
+    'counter',
+    'publishes_refused_total',
+    ['reason'],
+    'Publishes that arrived and went nowhere, by reason.',
+    ({ counters }) => byReason(counters.publishRefused)
+  ),
+  metric('counter', 'publishes_sent_total', ['qos'], 'Publishes sent to clients, repetitions included.', ({ counters }) =>
+    byQos(counters.publishSent)
+  ),
+  metric('counter', 'publishes_acknowledged_total', [], 'PUBACK and PUBREC packets sent.', ({ counters }) => [
+    { value: counters.acknowledged }
+  ]),
+  metric('counter', 'messages_dropped_total', ['reason'], 'Deliveries that will not happen, by reason.', ({ counters }) =>
+    byReason(counters.dropped)
+  ),
+  metric('gauge', 'queued_messages', [], 'Messages waiting in the queues of all sessions.', ({ counters }) => [
+    { value: counters.queued }
+  ]),
+  metric(
+    'histogram',
+    'ack_latency_seconds',
+    ['le'],
+    'Time from the arrival of a QoS 1 or 2 publish to its PUBACK or PUBREC.',
+    ({ counters }) => histogramSamples('ack_latency_seconds', counters.ackLatency)
+  ),
+  metric(
+    'histogram',
+    'sync_duration_seconds',
+    ['kind', 'le'],
+    'Time of one write and fdatasync: `stream` for all dirty segments, `store` for a batch of the session store.',
+    ({ counters }) => [
+      ...histogramSamples('sync_duration_seconds', counters.streamSync, { kind: 'stream' }),
+      ...histogramSamples('sync_duration_seconds', counters.storeSync, { kind: 'store' })
+    ]
+  ),
+  metric(
+    'gauge',
+    'sessions',
+    [],
+    'Sessions, those of clients that are away included.',
+    ofSessions(({ sessions }) => sessions)
+  ),
+  metric(
+    'gauge',
+    'subscriptions',
+    [],
+    'Subscriptions of all sessions.',
+    ofSessions(({ subscriptions }) => subscriptions)
+  ),
+  metric('gauge', 'retained_messages', [], 'Retained messages.', ({ retainedMessages }) =>
+    retainedMessages === undefined ? [] : [{ value: retainedMessages() }]
+  ),
+  metric(
+    'gauge',
+    'stream_size_bytes',
+    ['stream'],
+    'Bytes of all segments of a stream.',
+    perStream(({ bytes }) => bytes)
+  ),
+  metric(
+    'gauge',
+    'stream_segments',
+    ['stream'],
+    'Segment files of a stream.',
+    perStream(({ segments }) => segments)
+  ),
+  metric(
+    'gauge',
+    'stream_records',
+    ['stream'],
+    'Records that can be read from a stream.',
+    perStream(({ earliestOffset, nextOffset }) => nextOffset - earliestOffset)
+  ),
+  metric(
+    'counter',
+    'stream_appended_records_total',
+    ['stream'],
+    'Records ever appended to a stream, which is the offset the next one gets.',
+    perStream(({ nextOffset }) => nextOffset)
+  ),
+  metric(
+    'gauge',
+    'stream_earliest_timestamp_seconds',
+    ['stream'],
+    'Unix time of the oldest record of a stream; missing while the stream is empty.',
+    perStream(({ earliestTimestampMs }) => (earliestTimestampMs === undefined ? undefined : earliestTimestampMs / 1000))
+  )
+]

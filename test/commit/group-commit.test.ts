@@ -1,0 +1,124 @@
+import t from 'tap'
+import { type CommitFailure, type CommitMember, GroupCommit } from '../../lib/commit/group-commit.ts'
+
+/** A member whose sync the test ends by hand. */
+class ManualMember implements CommitMember {
+  readonly name: string
+  dirty = false
+  syncs: { resolve: () => void; reject: (error: Error) => void }[] = []
+  readonly #log: string[]
+
+  constructor(name: string, log: string[] = []) {
+    this.name = name
+    this.#log = log
+  }
+
+  sync(): Promise<void> {
+    this.dirty = false
+    this.#log.push(`${this.name} syncs`)
+    return new Promise((resolve, reject) => this.syncs.push({ resolve, reject }))
+  }
+}
+
+const turn = () => new Promise<void>(resolve => setImmediate(resolve))
+
+t.test('a waiter is told only after every dirty member is synced', async t => {
+  const store = new ManualMember('store')
+  const stream = new ManualMember('telemetry')
+  const commit = new GroupCommit({ store, streams: [stream] })
+  const told: number[] = []
+  store.dirty = true
+  stream.dirty = true
+  commit.join({ committed: epoch => told.push(epoch) })
+  await turn()
+  store.syncs[0]?.resolve()
+  await turn()
+  t.same(told, [], 'the stream is not on disk yet')
+  stream.syncs[0]?.resolve()
+  await turn()
+  t.same(told, [1])
+})
+
+t.test('writes made during a sync wait for the next one', async t => {
+  const stream = new ManualMember('telemetry')
+  const commit = new GroupCommit({ store: undefined, streams: [stream] })
+  const told: string[] = []
+  stream.dirty = true
+  commit.join({ committed: epoch => told.push(`first ${epoch}`) })
+  await turn()
+  stream.dirty = true
+  commit.join({ committed: epoch => told.push(`second ${epoch}`) })
+  stream.syncs[0]?.resolve()
+  await turn()
+  t.same(told, ['first 1'])
+  await turn()
+  t.equal(stream.syncs.length, 2, 'the next epoch is synced without being asked again')
+  stream.syncs[1]?.resolve()
+  await turn()
+  t.same(told, ['first 1', 'second 2'])
+})
+
+t.test('an epoch that asks for it syncs the store before any stream', async t => {
+  const log: string[] = []
+  const store = new ManualMember('store', log)
+  const stream = new ManualMember('telemetry', log)
+  const commit = new GroupCommit({ store, streams: [stream] })
+  store.dirty = true
+  stream.dirty = true
+  commit.storeFirst()
+  commit.schedule()
+  await turn()
+  t.same(log, ['store syncs'])
+  store.syncs[0]?.resolve()
+  await turn()
+  t.same(log, ['store syncs', 'telemetry syncs'])
+  stream.syncs[0]?.resolve()
+})
+
+t.test('a failed stream fails its epoch and the one that filled meanwhile, and names itself', async t => {
+  const stream = new ManualMember('telemetry')
+  const commit = new GroupCommit({ store: undefined, streams: [stream] })
+  const told: [number, CommitFailure | undefined][] = []
+  const waiter = { committed: (epoch: number, failure: CommitFailure | undefined) => told.push([epoch, failure]) }
+  stream.dirty = true
+  commit.join(waiter)
+  await turn()
+  commit.join(waiter)
+  stream.syncs[0]?.reject(new Error('EIO'))
+  await turn()
+  t.same(
+    told.map(([epoch]) => epoch),
+    [1, 2]
+  )
+  for (const [, failure] of told) {
+    t.equal(failure?.error.message, 'EIO')
+    t.ok(failure?.failedStreams.has('telemetry'))
+  }
+})
+
+t.test('when the store must go first and fails, the streams are left for the next attempt', async t => {
+  const log: string[] = []
+  const store = new ManualMember('store', log)
+  const stream = new ManualMember('telemetry', log)
+  const commit = new GroupCommit({ store, streams: [stream] })
+  store.dirty = true
+  stream.dirty = true
+  commit.storeFirst()
+  const failed = commit.flush()
+  await turn()
+  store.dirty = true
+  store.syncs[0]?.reject(new Error('ENOSPC'))
+  t.equal((await failed)?.error.message, 'ENOSPC')
+  t.same(log, ['store syncs'])
+  t.ok(stream.dirty, 'nothing of the stream was given up')
+  while (store.syncs.length < 2) await turn()
+  store.syncs[1]?.resolve()
+  while (stream.syncs.length < 1) await turn()
+  t.same(log, ['store syncs', 'store syncs', 'telemetry syncs'], 'the order holds for the attempt that succeeds')
+  stream.syncs[0]?.resolve()
+})
+
+t.test('flush with nothing dirty resolves', async t => {
+  const commit = new GroupCommit({ store: new ManualMember('store'), streams: [] })
+  t.equal(await commit.flush(), undefined)
+})

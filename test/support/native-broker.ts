@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { PeerIdentity } from '../../lib/access/contract.ts'
+import { Broker, type BrokerOptions, type Clock } from '../../lib/broker/broker.ts'
+import type { AckMode } from '../../lib/broker/native/stream-targets.ts'
+import type { Stream, StreamRecord } from '../../lib/stream/contract.ts'
+import { Streams } from '../../lib/stream/streams.ts'
+import type { SessionStore } from '../../persistence/contract.ts'
+import { LevelStore } from '../../persistence/level-store.ts'
+
+/** Time that only moves when the test says so. */
+export class ManualClock implements Clock {
+  nowMs = 1_700_000_000_000
+
+  now(): number {
+    return this.nowMs
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms
+  }
+}
+
+export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'streams'> {
+  folder?: string
+  ack?: AckMode
+  streamFilter?: string
+  /** Puts something between the broker and its store, or a stream. */
+  wrapStore?: (store: SessionStore) => SessionStore
+  wrapStream?: (stream: Stream) => Stream
+  peer?: PeerIdentity
+}
+
+/** A broker on a real store and a real stream in a temporary folder, behind a TCP port. */
+export class TestBroker {
+  readonly folder: string
+  readonly broker: Broker
+  readonly store: LevelStore
+  readonly streams: Streams
+  readonly port: number
+  readonly #server: Server
+  readonly #options: TestBrokerOptions
+  #stopped = false
+
+  private constructor(folder: string, broker: Broker, store: LevelStore, streams: Streams, server: Server, options: TestBrokerOptions) {
+    this.folder = folder
+    this.broker = broker
+    this.store = store
+    this.streams = streams
+    this.#server = server
+    this.#options = options
+    this.port = (server.address() as AddressInfo).port
+  }
+
+  static async start(t: { teardown(fn: () => unknown): unknown }, options: TestBrokerOptions = {}): Promise<TestBroker> {
+    const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tributary-test-')))
+    const started = await TestBroker.#open(folder, options)
+    t.teardown(async () => {
+      await started.stop()
+      await rm(folder, { recursive: true, force: true })
+    })
+    return started
+  }
+
+  static async #open(folder: string, options: TestBrokerOptions): Promise<TestBroker> {
+    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, ...brokerOptions } = options
+    const store = await LevelStore.open({ folder: join(folder, 'store') })
+    const declaration = { name: 'telemetry', filter: streamFilter, key: 'clientId' as const, partitions: 4, retention: { ageMs: 0, bytes: 0 }, ack }
+    const streams = await Streams.open({ folder: join(folder, 'streams'), declarations: [declaration] })
+    const broker = new Broker({
+      ...brokerOptions,
+      store: wrapStore ? wrapStore(store) : store,
+      streams: streams.all().map(stream => ({ stream: wrapStream ? wrapStream(stream) : stream, filter: streamFilter, ack }))
+    })
+    await broker.listen()
+    const server = createServer(socket => broker.accept(socket, undefined, peer))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new TestBroker(folder, broker, store, streams, server, options)
+  }
+
+  /** Everything in the stream, durable records only. */
+  async records(): Promise<StreamRecord[]> {
+    const records: StreamRecord[] = []
+    const stream = this.streams.get('telemetry')
+    if (stream) for await (const record of stream.read({ from: 'earliest' })) records.push(record)
+    return records
+  }
+
+  /** Stops this broker and starts another one on the same folder. */
+  async restart(t: { teardown(fn: () => unknown): unknown }, options: TestBrokerOptions = this.#options): Promise<TestBroker> {
+    await this.stop()
+    const next = await TestBroker.#open(this.folder, options)
+    t.teardown(() => next.stop())
+    return next
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#server.close()
+    await new Promise<void>((resolve, reject) => this.broker.close(error => (error ? reject(error) : resolve())))
+    await this.streams.close()
+    await this.store.close()
+  }
+}
