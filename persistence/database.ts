@@ -44,6 +44,11 @@ export class Database {
     return this.#db
   }
 
+  /** False from a failed write, or the close, on: then heal() has to come before the next write. */
+  get healthy(): boolean {
+    return this.#state === 'healthy'
+  }
+
   /** False while the database is being reopened, when reads cannot be answered. */
   get readable(): boolean {
     return this.#state === 'healthy' || this.#state === 'suspect'
