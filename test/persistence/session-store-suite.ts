@@ -77,7 +77,15 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     await store.commit()
     const again = await reopen()
     const [first, second] = await again.readQueue(key, 0, 10)
-    t.same(first, { seq: 1, qos: 2, retain: true, subscriptionIds: [1, 268_435_455], state: 'queued', packetId: 0, message: full })
+    t.same(first, {
+      seq: 1,
+      qos: 2,
+      retain: true,
+      subscriptionIds: [1, 268_435_455],
+      state: 'queued',
+      packetId: 0,
+      message: full
+    })
     t.same(second?.message, message('plain'))
   })
 
@@ -276,7 +284,11 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     t.match(dev10, { queued: 21, inflight: [{ seq: 1, packetId: 5 }], received: [{ packetId: 3 }] })
     t.equal(dev10?.subscriptions.length, 1)
     t.equal(payloads(await again.readQueue(dev10?.key ?? 0, 0, 100)).at(-1), 'shared')
-    t.same((await all(again.loadWills())).map(({ clientId }) => clientId).sort(), ['dev1', 'dev10'], 'wills have a life of their own')
+    t.same(
+      (await all(again.loadWills())).map(({ clientId }) => clientId).sort(),
+      ['dev1', 'dev10'],
+      'wills have a life of their own'
+    )
   })
 
   withStore('late acknowledgements for a deleted session do nothing', async (t, store) => {
@@ -329,7 +341,24 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     t.same(topics(await all(again.retainedByFilter('#'))), [...kept].sort())
   })
 
-  const TOPICS = ['a', 'a/', 'a/b', 'a/b/c', 'a/b/c/d', 'a!', 'a0/b', 'ab', '/', '/a', '//', '$SYS/a', '$SYS', 'b/$x', 'ä/b', 'c/+x']
+  const TOPICS = [
+    'a',
+    'a/',
+    'a/b',
+    'a/b/c',
+    'a/b/c/d',
+    'a!',
+    'a0/b',
+    'ab',
+    '/',
+    '/a',
+    '//',
+    '$SYS/a',
+    '$SYS',
+    'b/$x',
+    'ä/b',
+    'c/+x'
+  ]
   const FILTERS: [string, string[]][] = [
     ['a', ['a']],
     ['a/b', ['a/b']],
@@ -426,7 +455,15 @@ export function message(topic: string, more: Partial<Message> = {}): Message {
 }
 
 export function session(clientId: string, more: Partial<StoredSession> = {}): StoredSession {
-  return { clientId, version: 5, expirySeconds: 3600, createdAtMs: 1_700_000_000_001, disconnectedAtMs: 0, username: undefined, ...more }
+  return {
+    clientId,
+    version: 5,
+    expirySeconds: 3600,
+    createdAtMs: 1_700_000_000_001,
+    disconnectedAtMs: 0,
+    username: undefined,
+    ...more
+  }
 }
 
 export function subscription(filter: string): StoredSubscription {
