@@ -279,7 +279,7 @@ export class LevelStore implements SessionStore {
   readonly #commitNow = async (): Promise<void> => {
     this.#committing = true
     try {
-      await this.#database.heal()
+      if (!this.#database.healthy) await this.#database.heal()
       if (!this.dirty) return
       await this.#database.write(batch => this.#fill(batch), true).then(this.#done, this.#failed)
     } finally {

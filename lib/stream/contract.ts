@@ -36,8 +36,21 @@ export interface StreamRecord {
   properties: Buffer
   /** Epoch milliseconds; 0 = never. */
   expiresAtMs: number
+  /** Like properties a view of a block of up to 256 KiB that was read at once: copy what is kept for long. */
   payload: Buffer
 }
+
+/** Offsets [fromOffset, toOffset) are lost: damaged on disk, or their segment is missing. */
+export interface StreamGap {
+  fromOffset: Offset
+  toOffset: Offset
+}
+
+/**
+ * What the publisher's ack waits for. `synced`: sync(). `written` and `received` ask for less; this store's sync() is one durable
+ * write, so there is nothing between to wait for: `received` acks at once, `written` may be treated like `synced`.
+ */
+export type AckMode = 'synced' | 'written' | 'received'
 
 /** Where a read starts. A Date/time means the first record with timestampMs >= it. */
 export type ReadFrom = 'earliest' | 'latest' | { offset: Offset } | { timeMs: number }
@@ -48,9 +61,15 @@ export interface ReadOptions {
   limit?: number
   /** Wait for new records at the end instead of finishing. */
   follow?: boolean
+  /** Aborting makes the iteration throw signal.reason. */
   signal?: AbortSignal
   /** What to do when `from` lies before the earliest record: throw TRB_OFFSET_OUT_OF_RANGE (default) or start at earliest. */
   outOfRange?: 'fail' | 'earliest'
+  /**
+   * Called for each stretch of lost offsets on the way; the read then continues behind it. Without it the read throws
+   * TRB_STREAM_CORRUPT (a StreamCorruptError with the gap), because records are never skipped in silence.
+   */
+  onGap?: (gap: StreamGap) => void
 }
 
 export interface StreamStats {
@@ -60,6 +79,8 @@ export interface StreamStats {
   nextOffset: Offset
   bytes: number
   segments: number
+  /** Lost stretches known so far, within [earliestOffset, nextOffset). */
+  gaps: readonly StreamGap[]
   /** Epoch ms of the earliest and last record; undefined when empty. */
   earliestTimestampMs: number | undefined
   latestTimestampMs: number | undefined
@@ -68,12 +89,18 @@ export interface StreamStats {
 export interface Stream {
   readonly name: string
   readonly partitions: number
+  readonly ack: AckMode
   /** Offset the next append gets. */
   readonly nextOffset: Offset
   /** True when records wait for sync(). */
   readonly dirty: boolean
   /** Bytes waiting in the active batch. */
   readonly pendingBytes: number
+  /**
+   * Grows by one each time a failed sync() has discarded records. Whoever remembers it with an append knows for certain whether
+   * that record is still there: it is, if the generation is the same after the sync() that followed.
+   */
+  readonly generation: number
 
   source(topic: string, clientId: string): RecordSource
   /**
@@ -92,12 +119,16 @@ export interface Stream {
     payloadEnd: number
   ): Offset
   /**
-   * Writes and fdatasyncs everything appended before the call. One at a time: the caller awaits it before calling again; appends
-   * made meanwhile go into the next batch. Rejects TRB_STREAM_WRITE_FAILED; then the records of that batch are NOT in the
-   * stream (their offsets are given again), and the stream has healed itself for the next append or stays failed and says so.
+   * Makes everything appended before the call durable with one write. One at a time: the caller awaits it before calling again;
+   * appends made meanwhile go into the next batch. Rejects TRB_STREAM_WRITE_FAILED (a StreamWriteError); then EVERY record that
+   * was not durable yet is discarded, those appended since the call included, in the same turn in which the promise rejects. None
+   * of them is in the stream and their offsets are given again. The stream has healed itself for the next append, or it stays
+   * failed, says so, and every sync() tries to heal it first.
    */
   sync(): Promise<void>
   /** Only records that are durable are ever yielded. In offset order. */
   read(options: ReadOptions): AsyncIterable<StreamRecord>
+  /** The same, many records at a time (never none): what sinks and exports want. */
+  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]>
   stats(): StreamStats
 }

@@ -1,0 +1,238 @@
+import type { Qos } from '../mqtt/packet.ts'
+import { VARINT_BYTES_MAX, VarintReader, writeSignedVarint, writeVarint } from './bytes.ts'
+import type { Chunk } from './chunk-pool.ts'
+import type { RecordSource, StreamRecord } from './contract.ts'
+
+/**
+ *     record     = flags timestamp source [expiry] [properties] payload
+ *     flags      = u8               ; bits 0-1 QoS, 2 RETAIN, 3 expiry follows, 4 properties follow, 5-7 zero
+ *     timestamp  = signed varint    ; milliseconds after the record before, in the first record after the batch's firstTimestampMs
+ *     source     = varint [definition]  ; the definition follows where the number is used first in a batch, numbers count from 0
+ *     definition = varint topic varint clientId varint   ; length, UTF-8, length, UTF-8, partition
+ *     expiry     = signed varint    ; milliseconds after the record's timestamp
+ *     properties = varint bytes     ; length, then MQTT 5 properties as in lib/mqtt/message.ts
+ *     payload    = varint bytes
+ *
+ * There is no offset (a record's offset is the batch's baseOffset plus its place) and no record length (records are only ever
+ * walked from the first, inside a batch whose checksum has been verified).
+ */
+
+const FLAG_RETAIN = 0x04
+const FLAG_EXPIRY = 0x08
+const FLAG_PROPERTIES = 0x10
+
+/** flags, and a varint each for timestamp, source, expiry, length of the properties and length of the payload. */
+const RECORD_FIXED_BYTES_MAX = 1 + 5 * VARINT_BYTES_MAX
+
+/** From here on the call into V8's memmove is cheaper than our loop (100 bytes: 68 ns against 140 ns; 300: 128 against 149). */
+const LOOP_COPY_BYTES_MAX = 320
+
+/** A publisher's topic and client id, encoded once. `batch` and `number` say in which batch it was defined last, and as what. */
+export class PreparedSource implements RecordSource {
+  readonly topic: string
+  readonly clientId: string
+  readonly partition: number
+  readonly definition: Buffer
+  batch: RecordWriter | undefined = undefined
+  number = 0
+
+  constructor(topic: string, clientId: string, partition: number) {
+    this.topic = topic
+    this.clientId = clientId
+    this.partition = partition
+    this.definition = encodeDefinition(topic, clientId, partition)
+  }
+}
+
+/** Upper bound of what one record takes. */
+export function recordBytesMax(source: PreparedSource, properties: Buffer, payloadBytes: number): number {
+  return RECORD_FIXED_BYTES_MAX + source.definition.length + properties.length + payloadBytes
+}
+
+/**
+ * Writes records one behind the other into a chunk. The caller makes sure that `recordBytesMax` bytes are free. This is the
+ * hottest loop of a durable publish: no objects, no strings, no subarray.
+ */
+export class RecordWriter {
+  chunk: Chunk
+  /** End of what is written. */
+  at: number
+  count = 0
+  firstTimestampMs = 0
+  maxTimestampMs = 0
+  #lastTimestampMs = 0
+  #sources = 0
+
+  constructor(chunk: Chunk, start: number) {
+    this.chunk = chunk
+    this.at = start
+  }
+
+  /** `view` is a DataView over exactly `bytes`. */
+  add(
+    source: PreparedSource,
+    qos: Qos,
+    retain: boolean,
+    timestampMs: number,
+    expiresAtMs: number,
+    properties: Buffer,
+    bytes: Buffer,
+    view: DataView,
+    payloadStart: number,
+    payloadEnd: number
+  ): void {
+    const out = this.chunk.bytes
+    let at = this.at
+    let flags: number = qos
+    if (retain) flags |= FLAG_RETAIN
+    if (expiresAtMs > 0) flags |= FLAG_EXPIRY
+    if (properties.length > 0) flags |= FLAG_PROPERTIES
+    out[at++] = flags
+
+    if (this.count === 0) this.#begin(timestampMs)
+    if (timestampMs === this.#lastTimestampMs) {
+      out[at++] = 0
+    } else {
+      at = writeSignedVarint(out, at, timestampMs - this.#lastTimestampMs)
+      this.#lastTimestampMs = timestampMs
+      if (timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs
+    }
+
+    if (source.batch === this) {
+      at = writeVarint(out, at, source.number)
+    } else {
+      source.batch = this
+      source.number = this.#sources++
+      at = writeVarint(out, at, source.number)
+      out.set(source.definition, at)
+      at += source.definition.length
+    }
+
+    if (expiresAtMs > 0) at = writeSignedVarint(out, at, expiresAtMs - timestampMs)
+    if (properties.length > 0) {
+      at = writeVarint(out, at, properties.length)
+      out.set(properties, at)
+      at += properties.length
+    }
+    at = writeVarint(out, at, payloadEnd - payloadStart)
+    this.at = copyBytes(out, this.chunk.view, at, bytes, view, payloadStart, payloadEnd)
+    this.count++
+  }
+
+  /** Gives the memory back. Sources still refer to the writer they were defined in, which must not keep a large chunk alive. */
+  release(): Chunk {
+    const chunk = this.chunk
+    this.chunk = noChunk
+    return chunk
+  }
+
+  #begin(timestampMs: number): void {
+    this.firstTimestampMs = timestampMs
+    this.maxTimestampMs = timestampMs
+    this.#lastTimestampMs = timestampMs
+  }
+}
+
+/** Appends the records of one batch body to `into`, leaving out those before `fromOffset`. Throws RangeError on malformed bytes. */
+export function decodeRecords(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  count: number,
+  baseOffset: number,
+  firstTimestampMs: number,
+  fromOffset: number,
+  into: StreamRecord[]
+): void {
+  const reader = new VarintReader(bytes, start, end)
+  const sources: RecordSource[] = []
+  let timestampMs = firstTimestampMs
+  for (let offset = baseOffset; offset < baseOffset + count; offset++) {
+    const flags = bytes[reader.skip(1)]!
+    timestampMs += reader.signed()
+    const number = reader.unsigned()
+    if (number === sources.length) sources.push(decodeDefinition(reader))
+    const source = sources[number]
+    if (source === undefined) throw new RangeError(`record ${offset} refers to source ${number}, which is not defined`)
+    const expiresAtMs = (flags & FLAG_EXPIRY) === 0 ? 0 : timestampMs + reader.signed()
+    let properties: Buffer = noProperties
+    if ((flags & FLAG_PROPERTIES) !== 0) {
+      const length = reader.unsigned()
+      const at = reader.skip(length)
+      properties = bytes.subarray(at, at + length)
+    }
+    const payloadBytes = reader.unsigned()
+    const payloadStart = reader.skip(payloadBytes)
+    if (offset < fromOffset) continue
+    into.push({
+      offset,
+      partition: source.partition,
+      timestampMs,
+      topic: source.topic,
+      clientId: source.clientId,
+      qos: (flags & 0x03) as Qos,
+      retain: (flags & FLAG_RETAIN) !== 0,
+      properties,
+      expiresAtMs,
+      payload: bytes.subarray(payloadStart, payloadStart + payloadBytes)
+    })
+  }
+  if (reader.at !== end) throw new RangeError(`${end - reader.at} bytes are left over after ${count} records`)
+}
+
+const noProperties = Buffer.alloc(0)
+const noChunk: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)) }
+
+function encodeDefinition(topic: string, clientId: string, partition: number): Buffer {
+  const topicBytes = Buffer.from(topic)
+  const clientIdBytes = Buffer.from(clientId)
+  const out = Buffer.alloc(topicBytes.length + clientIdBytes.length + 3 * VARINT_BYTES_MAX)
+  let at = writeVarint(out, 0, topicBytes.length)
+  out.set(topicBytes, at)
+  at = writeVarint(out, at + topicBytes.length, clientIdBytes.length)
+  out.set(clientIdBytes, at)
+  at = writeVarint(out, at + clientIdBytes.length, partition)
+  return Buffer.from(out.subarray(0, at))
+}
+
+function decodeDefinition(reader: VarintReader): RecordSource {
+  const topic = decodeString(reader)
+  const clientId = decodeString(reader)
+  return { topic, clientId, partition: reader.unsigned() }
+}
+
+function decodeString(reader: VarintReader): string {
+  const length = reader.unsigned()
+  const at = reader.skip(length)
+  return reader.bytes.toString('utf8', at, at + length)
+}
+
+/**
+ * Copies bytes[start, end) to `out` and returns the position behind it. Measured for 100 bytes: this loop over 32-bit words 68 ns,
+ * set(subarray) 139, Buffer.copy 193 (it makes a view as well), byte by byte 198. 64-bit floats would be faster still, but a
+ * NaN's bits may change on the way.
+ */
+function copyBytes(
+  out: Buffer,
+  outView: DataView,
+  outAt: number,
+  bytes: Buffer,
+  view: DataView,
+  start: number,
+  end: number
+): number {
+  let at = outAt
+  let from = start
+  if (end - start > LOOP_COPY_BYTES_MAX) {
+    out.set(bytes.subarray(start, end), at)
+    return at + end - start
+  }
+  for (const last = end - 16; from <= last; from += 16, at += 16) {
+    outView.setInt32(at, view.getInt32(from, true), true)
+    outView.setInt32(at + 4, view.getInt32(from + 4, true), true)
+    outView.setInt32(at + 8, view.getInt32(from + 8, true), true)
+    outView.setInt32(at + 12, view.getInt32(from + 12, true), true)
+  }
+  while (from < end) out[at++] = bytes[from++]!
+  return at
+}

@@ -1,0 +1,344 @@
+import { TributaryError } from '../errors.ts'
+import type { Qos } from '../mqtt/packet.ts'
+import { BATCH_HEADER_BYTES } from './batch.ts'
+import type { ChunkPool } from './chunk-pool.ts'
+import type {
+  AckMode,
+  Offset,
+  ReadOptions,
+  RecordSource,
+  RetentionPolicy,
+  Stream,
+  StreamGap,
+  StreamRecord,
+  StreamStats
+} from './contract.ts'
+import { quarantineGap } from './damage.ts'
+import { StreamWriteError } from './errors.ts'
+import type { FileSystem } from './file-system.ts'
+import { writeIndex } from './index-file.ts'
+import { type KeyField, keyPartition } from './key-partition.ts'
+import { LogRetention, type Retained } from './log-retention.ts'
+import type { LogView } from './log-view.ts'
+import { LogWriter } from './log-writer.ts'
+import { readBatches, readRecords } from './read.ts'
+import { PreparedSource, RecordWriter, recordBytesMax } from './record.ts'
+import { missingSegments, recover } from './recovery.ts'
+import type { Gap, Segment } from './segment.ts'
+import type { Clock, Logger } from './surroundings.ts'
+
+export interface StreamLogOptions {
+  name: string
+  /** The stream's own folder; created when missing. */
+  folder: string
+  key: KeyField
+  partitions: number
+  retention: RetentionPolicy
+  ack: AckMode
+  /** A segment is left for a new one before it would grow beyond this. */
+  segmentBytesMax: number
+  fileSystem: FileSystem
+  clock: Clock
+  logger: Logger
+  pool: ChunkPool
+  /** Told after each sync that wrote something, with the seconds it took. */
+  onSync: (stream: string, seconds: number) => void
+}
+
+/** The retained log in a folder of segment files; the format is told in FORMAT.md. One process at a time may open it. */
+export class StreamLog implements Stream, LogView {
+  readonly name: string
+  readonly partitions: number
+  readonly ack: AckMode
+  readonly fileSystem: FileSystem
+  readonly #options: StreamLogOptions
+  readonly #writer: LogWriter
+  readonly #segments: Segment[]
+  readonly #retention: LogRetention
+  readonly #waiting = new Set<() => void>()
+
+  /** The batch being filled, and full ones that go out with it. */
+  #batch: RecordWriter | undefined
+  #fullBatches: RecordWriter[] = []
+  #fullBytes = 0
+  #nextOffset: Offset
+  /** The Buffer that appends took their payload from last, and a view of it. */
+  #viewed: Buffer | undefined
+  #view: DataView = new DataView(new ArrayBuffer(0))
+
+  #generation = 0
+  #lastFailure: StreamWriteError | undefined
+  #state: 'open' | 'failed' | 'closed' = 'open'
+  /** Settles when the sync, roll or close before has; they take turns. */
+  #turn: Promise<void> = Promise.resolve()
+
+  /** Recovers what is in the folder. Rejects only when the file system does: damage is reported and lived with. */
+  static async open(options: StreamLogOptions): Promise<StreamLog> {
+    const { fileSystem, folder, logger, name } = options
+    await fileSystem.mkdir(folder)
+    const { segments, nextOffset } = await recover({ fileSystem, folder, stream: name, logger, repair: true })
+    const last = segments.at(-1)
+    const resumable = last?.nextOffset === nextOffset ? last : undefined
+    const onRoll = (active: Segment): void => {
+      segments.push(active)
+    }
+    const writer = await LogWriter.open({ ...options, stream: name, onRoll }, resumable, nextOffset)
+    if (resumable === undefined) segments.push(writer.active)
+    return new StreamLog(options, writer, segments)
+  }
+
+  private constructor(options: StreamLogOptions, writer: LogWriter, segments: Segment[]) {
+    this.name = options.name
+    this.partitions = options.partitions
+    this.ack = options.ack
+    this.fileSystem = options.fileSystem
+    this.#options = options
+    this.#writer = writer
+    this.#segments = segments
+    this.#nextOffset = writer.active.nextOffset
+    this.#retention = new LogRetention(options, segments, writer)
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  get earliestOffset(): Offset {
+    return this.#segments[0]!.baseOffset
+  }
+
+  get durableOffset(): Offset {
+    return this.#writer.active.nextOffset
+  }
+
+  get nextOffset(): Offset {
+    return this.#nextOffset
+  }
+
+  get dirty(): boolean {
+    return this.#batch !== undefined || this.#fullBatches.length > 0
+  }
+
+  get pendingBytes(): number {
+    return this.#fullBytes + (this.#batch?.at ?? 0)
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  source(topic: string, clientId: string): RecordSource {
+    return new PreparedSource(topic, clientId, keyPartition(this.#options.key, topic, clientId, this.partitions))
+  }
+
+  append(
+    source: RecordSource,
+    qos: Qos,
+    retain: boolean,
+    timestampMs: number,
+    expiresAtMs: number,
+    properties: Buffer,
+    bytes: Buffer,
+    payloadStart: number,
+    payloadEnd: number
+  ): Offset {
+    if (!(source instanceof PreparedSource)) throw new TypeError('append takes a source made by source()')
+    const needed = recordBytesMax(source, properties, payloadEnd - payloadStart)
+    let batch = this.#batch
+    if (batch === undefined || batch.at + needed > batch.chunk.bytes.length) batch = this.#beginBatch(needed)
+    if (bytes !== this.#viewed) {
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+      this.#viewed = bytes
+    }
+    batch.add(source, qos, retain, timestampMs, expiresAtMs, properties, bytes, this.#view, payloadStart, payloadEnd)
+    return this.#nextOffset++
+  }
+
+  sync(): Promise<void> {
+    const generation = this.#generation
+    return this.#takeTurn(() => this.#commit(generation))
+  }
+
+  read(options: ReadOptions): AsyncIterable<StreamRecord> {
+    return readRecords(this, options)
+  }
+
+  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]> {
+    return readBatches(this, options)
+  }
+
+  /** Removes what the retention policy no longer keeps; whole segments, oldest first. */
+  retain(): Promise<Retained> {
+    return this.#retention.run(roll => this.#takeTurn(() => this.#roll(roll)))
+  }
+
+  stats(): StreamStats {
+    const filled = this.#segments.filter(segment => !segment.isEmpty)
+    return {
+      name: this.name,
+      earliestOffset: this.earliestOffset,
+      nextOffset: this.#nextOffset,
+      bytes: this.#segments.reduce((sum, segment) => sum + segment.endPosition, 0),
+      segments: this.#segments.length,
+      gaps: this.#gaps(),
+      earliestTimestampMs: filled[0]?.firstTimestampMs,
+      latestTimestampMs: filled.at(-1)?.maxTimestampMs
+    }
+  }
+
+  /** Syncs what is pending, closes the files and ends reads that follow. Rejects if that last sync fails; it is closed then too. */
+  async close(): Promise<void> {
+    // Before taking the turn: a run of retention may be waiting for one.
+    await this.#retention.close()
+    await this.#takeTurn(() => this.#close())
+  }
+
+  changed(signal: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const done = (): void => {
+        this.#waiting.delete(done)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.add(done)
+      signal.addEventListener('abort', done, { once: true })
+    })
+  }
+
+  async noteDamage(segment: Segment, gap: Gap): Promise<void> {
+    if (!segment.addGap(gap)) return
+    await quarantineGap(this.fileSystem, this.#options.logger, this.name, segment, gap)
+    if (segment === this.#writer.active) return
+    try {
+      await writeIndex(this.fileSystem, segment)
+    } catch (error) {
+      this.#options.logger.warn(
+        { stream: this.name, file: segment.path, err: error },
+        'a damaged stretch could not be put on record'
+      )
+    }
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'closed') return
+    try {
+      await this.#commit(this.#generation)
+    } finally {
+      this.#state = 'closed'
+      this.#wake()
+      await this.#writer.close()
+    }
+  }
+
+  #beginBatch(needed: number): RecordWriter {
+    if (this.#state === 'closed') throw new TributaryError('TRB_CLOSED', `stream ${this.name} is closed`)
+    if (this.#batch !== undefined) {
+      this.#fullBatches.push(this.#batch)
+      this.#fullBytes += this.#batch.at
+    }
+    this.#batch = new RecordWriter(this.#options.pool.take(BATCH_HEADER_BYTES + needed), BATCH_HEADER_BYTES)
+    return this.#batch
+  }
+
+  /** Everything appended so far; the next append begins a new batch. */
+  #takeBatches(): RecordWriter[] {
+    const batches = this.#fullBatches
+    if (this.#batch !== undefined) batches.push(this.#batch)
+    this.#batch = undefined
+    this.#fullBatches = []
+    this.#fullBytes = 0
+    this.#viewed = undefined
+    return batches
+  }
+
+  async #commit(generation: number): Promise<void> {
+    if (this.#state === 'closed') throw new TributaryError('TRB_CLOSED', `stream ${this.name} is closed`)
+    // The sync before this one has discarded what this one was called for.
+    if (generation !== this.#generation) throw this.#lastFailure!
+    if (this.#state === 'failed') await this.#healOrDiscard()
+    const batches = this.#takeBatches()
+    if (batches.length === 0) return
+    const startedMs = performance.now()
+    try {
+      await this.#writer.write(batches)
+    } catch (cause) {
+      this.#state = 'failed'
+      await this.#tryToHeal()
+      this.#recycle(batches)
+      throw this.#discard(cause)
+    }
+    this.#recycle(batches)
+    this.#options.onSync(this.name, (performance.now() - startedMs) / 1000)
+    this.#wake()
+  }
+
+  async #healOrDiscard(): Promise<void> {
+    const cause = await this.#tryToHeal()
+    if (this.#state === 'failed') throw this.#discard(cause)
+  }
+
+  async #tryToHeal(): Promise<unknown> {
+    try {
+      await this.#writer.heal()
+      this.#state = 'open'
+      return undefined
+    } catch (cause) {
+      return cause
+    }
+  }
+
+  /**
+   * Takes back every offset that is not durable. Records appended while the failed write ran go too: keeping them would leave a
+   * hole in the offsets, and would put a publisher's later message before the earlier one that it is going to send again. Runs
+   * in the turn in which sync() rejects, so that the caller can tell from the rejection alone which appends are lost.
+   */
+  #discard(cause: unknown): StreamWriteError {
+    const from = this.durableOffset
+    const end = this.#nextOffset
+    this.#recycle(this.#takeBatches())
+    this.#nextOffset = from
+    this.#generation++
+    this.#lastFailure = new StreamWriteError(this.name, from, end, this.#state !== 'failed', cause)
+    this.#options.logger.error({ stream: this.name, err: this.#lastFailure }, 'a stream could not be written')
+    return this.#lastFailure
+  }
+
+  #recycle(batches: readonly RecordWriter[]): void {
+    for (const batch of batches) this.#options.pool.give(batch.release())
+  }
+
+  async #roll(roll: () => Promise<void>): Promise<void> {
+    if (this.#state !== 'open') return
+    try {
+      await roll()
+    } catch (error) {
+      // The next sync heals before it writes.
+      this.#state = 'failed'
+      throw error
+    }
+  }
+
+  #takeTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.#turn.then(work)
+    this.#turn = result.catch(() => {
+      // Whoever called has the rejection; the next in line only waits for the end.
+    })
+    return result
+  }
+
+  #wake(): void {
+    for (const done of [...this.#waiting]) done()
+  }
+
+  #gaps(): StreamGap[] {
+    const within = this.#segments.flatMap(segment => segment.gaps)
+    const between = missingSegments(this.#segments, this.durableOffset)
+    return [...within, ...between]
+      .map(({ fromOffset, toOffset }) => ({ fromOffset, toOffset }))
+      .sort((a, b) => a.fromOffset - b.fromOffset)
+  }
+}
