@@ -32,8 +32,16 @@ try {
   const read = await measureRead(again)
   const readBatches = await measureReadBatches(again)
   await again.close()
-  print('append', `${appendNs.toFixed(0)} ns/record`, `${(appendNs / copyNs).toFixed(1)} x copying the payload (${copyNs.toFixed(0)} ns)`)
-  print('sync', `${syncMs.toFixed(3)} ms`, `${(syncMs / baselineMs).toFixed(2)} x writev + fdatasync (${baselineMs.toFixed(3)} ms)`)
+  print(
+    'append',
+    `${appendNs.toFixed(0)} ns/record`,
+    `${(appendNs / copyNs).toFixed(1)} x copying the payload (${copyNs.toFixed(0)} ns)`
+  )
+  print(
+    'sync',
+    `${syncMs.toFixed(3)} ms`,
+    `${(syncMs / baselineMs).toFixed(2)} x writev + fdatasync (${baselineMs.toFixed(3)} ms)`
+  )
   print('size', `${(stats.bytes / stats.nextOffset).toFixed(1)} bytes/record`, `${PAYLOAD_BYTES} of them payload`)
   print('open', `${openMs.toFixed(1)} ms`, `${stats.nextOffset} records in ${stats.segments} segments after a clean stop`)
   print('read', `${(read / 1e6).toFixed(2)} M records/s`, 'one by one')

@@ -79,8 +79,6 @@ export interface StreamStats {
   nextOffset: Offset
   bytes: number
   segments: number
-  /** Lost stretches known so far, within [earliestOffset, nextOffset). */
-  gaps: readonly StreamGap[]
   /** Epoch ms of the earliest and last record; undefined when empty. */
   earliestTimestampMs: number | undefined
   latestTimestampMs: number | undefined
@@ -89,18 +87,12 @@ export interface StreamStats {
 export interface Stream {
   readonly name: string
   readonly partitions: number
-  readonly ack: AckMode
   /** Offset the next append gets. */
   readonly nextOffset: Offset
   /** True when records wait for sync(). */
   readonly dirty: boolean
   /** Bytes waiting in the active batch. */
   readonly pendingBytes: number
-  /**
-   * Grows by one each time a failed sync() has discarded records. Whoever remembers it with an append knows for certain whether
-   * that record is still there: it is, if the generation is the same after the sync() that followed.
-   */
-  readonly generation: number
 
   source(topic: string, clientId: string): RecordSource
   /**
@@ -128,7 +120,5 @@ export interface Stream {
   sync(): Promise<void>
   /** Only records that are durable are ever yielded. In offset order. */
   read(options: ReadOptions): AsyncIterable<StreamRecord>
-  /** The same, many records at a time (never none): what sinks and exports want. */
-  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]>
   stats(): StreamStats
 }

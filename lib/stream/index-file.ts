@@ -50,7 +50,7 @@ export async function writeIndex(fileSystem: FileSystem, segment: Segment): Prom
 }
 
 /** `unusable` still says how far the segment had once come, if there is an index at all that is of this segment. */
-export type Restored = { type: 'restored' | 'unusable'; nextOffset: Offset }
+export type Restored = { type: 'restored' } | { type: 'unusable'; nextOffset: Offset }
 
 /** Fills in end, offsets, timestamps and gaps of the segment from its index file, if that fits. */
 export async function restoreFromIndex(fileSystem: FileSystem, segment: Segment, fileBytes: number): Promise<Restored> {
@@ -74,7 +74,7 @@ export async function restoreFromIndex(fileSystem: FileSystem, segment: Segment,
   }
   // The entries stay on disk until somebody looks something up: thousands of segments would else cost hundreds of megabytes.
   segment.index = undefined
-  return { type: 'restored', nextOffset: segment.nextOffset }
+  return { type: 'restored' }
 }
 
 /** The entries of an index file. Empty when the file has gone or is damaged: then a lookup scans from the segment's start. */

@@ -1,4 +1,4 @@
-import type { Offset } from './contract.ts'
+import type { Offset, StreamStats } from './contract.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Gap, Segment } from './segment.ts'
 
@@ -31,4 +31,17 @@ export function segmentAt(segments: readonly Segment[], offset: Offset): number 
     else high = middle
   }
   return low - 1
+}
+
+export function logStats(view: LogView): StreamStats {
+  const filled = view.segments.filter(segment => !segment.isEmpty)
+  return {
+    name: view.name,
+    earliestOffset: view.earliestOffset,
+    nextOffset: view.nextOffset,
+    bytes: view.segments.reduce((sum, segment) => sum + segment.endPosition, 0),
+    segments: view.segments.length,
+    earliestTimestampMs: filled[0]?.firstTimestampMs,
+    latestTimestampMs: filled.at(-1)?.maxTimestampMs
+  }
 }

@@ -1,7 +1,7 @@
 import type { Offset, StreamGap } from './contract.ts'
 import { quarantineGap } from './damage.ts'
 import { type File, type FileSystem, systemCode } from './file-system.ts'
-import { loadIndex, restoreFromIndex } from './index-file.ts'
+import { loadIndex, type Restored, restoreFromIndex, writeIndex } from './index-file.ts'
 import { parseSegmentName, quarantinePath, readSegmentHeader, SEGMENT_HEADER_BYTES, Segment, segmentPath } from './segment.ts'
 import { scanSegment } from './segment-scan.ts'
 import type { Logger } from './surroundings.ts'
@@ -20,6 +20,8 @@ export interface RecoveryJob {
   logger: Logger
   /** False leaves every file as it is. */
   repair: boolean
+  /** Segments found by an earlier look at the folder; they are brought up to date rather than read again. */
+  known?: ReadonlyMap<Offset, Segment>
 }
 
 /**
@@ -47,8 +49,16 @@ export async function recover(job: RecoveryJob): Promise<Recovered> {
   return { segments, nextOffset }
 }
 
+/** Every lost stretch that is known, in offset order: those inside segments and those between them. */
+export function knownGaps(segments: readonly Segment[], nextOffset: Offset): StreamGap[] {
+  const inside = segments.flatMap(segment => segment.gaps)
+  return [...inside, ...missingSegments(segments, nextOffset)]
+    .map(({ fromOffset, toOffset }) => ({ fromOffset, toOffset }))
+    .sort((a, b) => a.fromOffset - b.fromOffset)
+}
+
 /** Offsets that no segment has, between the first segment and the end. */
-export function missingSegments(segments: readonly Segment[], nextOffset: Offset): StreamGap[] {
+function missingSegments(segments: readonly Segment[], nextOffset: Offset): StreamGap[] {
   const gaps: StreamGap[] = []
   for (const [i, segment] of segments.entries()) {
     const following = segments[i + 1]?.baseOffset ?? nextOffset
@@ -71,8 +81,11 @@ async function recoverSegment(
     const fileBytes = await file.size()
     if (header.type === 'valid') {
       if (header.damagedCopy) report(job, { file: path }, 'one of the two labels of a segment is damaged; the other one is used')
-      const segment = new Segment(job.folder, base, header.seed)
-      const nextOffset = await fillIn(job, file, segment, fileBytes, following)
+      const known = job.known?.get(base)
+      const segment = known?.seed === header.seed ? known : new Segment(job.folder, base, header.seed)
+      const reached =
+        segment === known ? { type: 'restored' as const } : await restoreFromIndex(job.fileSystem, segment, fileBytes)
+      const nextOffset = await bringUpToDate(job, file, segment, fileBytes, following, reached)
       return { segment, nextOffset }
     }
     // A crash right after creating the segment leaves a file without label. It never held a record, and must not stay beside
@@ -100,38 +113,46 @@ async function openSegment(job: RecoveryJob, path: string): Promise<File | undef
   }
 }
 
-/** Brings the segment's end and index up to date. Returns the offset the stream had reached with it. */
-async function fillIn(
+/** Scans what the index does not cover. Returns the offset the stream had reached with this segment. */
+async function bringUpToDate(
   job: RecoveryJob,
   file: File,
   segment: Segment,
   fileBytes: number,
-  following: Offset | undefined
+  following: Offset | undefined,
+  indexed: Restored
 ): Promise<Offset> {
-  const indexed = await restoreFromIndex(job.fileSystem, segment, fileBytes)
-  const complete = following === undefined ? fileBytes === segment.endPosition : segment.nextOffset === following
+  const isLast = following === undefined
+  const complete = isLast ? fileBytes === segment.endPosition : segment.nextOffset === following
   if (indexed.type === 'restored' && complete) return segment.nextOffset
   // The index may be one written before the last appends: what lies behind its end is still to be read.
-  if (indexed.type === 'restored') segment.index = await loadIndex(job.fileSystem, segment)
+  segment.index ??= await loadIndex(job.fileSystem, segment)
   const fromPosition = segment.endPosition
-  const { gaps, tornBytes } = await scanSegment(file, segment, fileBytes, following === undefined)
-  const scanned = { file: segment.path, scannedBytes: fileBytes - fromPosition, nextOffset: segment.nextOffset }
-  job.logger.info({ stream: job.stream, ...scanned }, 'a segment was not closed cleanly and has been scanned')
+  const { gaps, tornBytes } = await scanSegment(file, segment, fileBytes, isLast)
   for (const gap of gaps) await damaged(job, segment, gap)
-  if (tornBytes > 0 && following === undefined) {
-    const torn = {
-      stream: job.stream,
-      file: segment.path,
-      position: segment.endPosition,
-      tornBytes,
-      nextOffset: segment.nextOffset
-    }
-    job.logger.warn(torn, 'the last write to a segment was torn; its bytes are cut off')
-  } else if (tornBytes > 0) {
-    const gap = { position: segment.endPosition, bytes: tornBytes, fromOffset: segment.nextOffset, toOffset: following! }
+  if (tornBytes > 0 && !isLast) {
+    const gap = { position: segment.endPosition, bytes: tornBytes, fromOffset: segment.nextOffset, toOffset: following }
     await damaged(job, segment, gap)
   }
-  return Math.max(segment.nextOffset, indexed.nextOffset)
+  if (job.repair && !isLast) await keepIndex(job, segment)
+  if (job.repair) {
+    const { path, endPosition, nextOffset } = segment
+    const scanned = { stream: job.stream, file: path, scannedBytes: fileBytes - fromPosition, endPosition, nextOffset }
+    if (isLast && tornBytes > 0)
+      job.logger.warn({ ...scanned, tornBytes }, 'the last write to a segment was torn; its bytes are cut off')
+    else job.logger.info(scanned, 'a segment had not been closed cleanly and was scanned')
+  }
+  return Math.max(segment.nextOffset, indexed.type === 'unusable' ? indexed.nextOffset : 0)
+}
+
+/** Spares the next start the scan. */
+async function keepIndex(job: RecoveryJob, segment: Segment): Promise<void> {
+  try {
+    await writeIndex(job.fileSystem, segment)
+    segment.index = undefined
+  } catch (error) {
+    job.logger.warn({ stream: job.stream, file: segment.path, err: error }, 'the index of a segment could not be written')
+  }
 }
 
 function damaged(job: RecoveryJob, segment: Segment, gap: Parameters<typeof quarantineGap>[4]): Promise<void> {

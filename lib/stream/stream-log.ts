@@ -19,11 +19,11 @@ import type { FileSystem } from './file-system.ts'
 import { writeIndex } from './index-file.ts'
 import { type KeyField, keyPartition } from './key-partition.ts'
 import { LogRetention, type Retained } from './log-retention.ts'
-import type { LogView } from './log-view.ts'
+import { type LogView, logStats } from './log-view.ts'
 import { LogWriter } from './log-writer.ts'
 import { readBatches, readRecords } from './read.ts'
 import { PreparedSource, RecordWriter, recordBytesMax } from './record.ts'
-import { missingSegments, recover } from './recovery.ts'
+import { knownGaps, recover } from './recovery.ts'
 import type { Gap, Segment } from './segment.ts'
 import type { Clock, Logger } from './surroundings.ts'
 
@@ -123,8 +123,17 @@ export class StreamLog implements Stream, LogView {
     return this.#fullBytes + (this.#batch?.at ?? 0)
   }
 
+  /**
+   * Grows by one each time a failed sync() has discarded records. Whoever remembers it with an append knows for certain whether
+   * that record is still there: it is, if the generation is the same after the sync() that followed.
+   */
   get generation(): number {
     return this.#generation
+  }
+
+  /** Lost stretches known so far, in offset order. */
+  get gaps(): StreamGap[] {
+    return knownGaps(this.#segments, this.durableOffset)
   }
 
   get closed(): boolean {
@@ -167,6 +176,7 @@ export class StreamLog implements Stream, LogView {
     return readRecords(this, options)
   }
 
+  /** The same, many records at a time (never none): what sinks and exports want. */
   readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]> {
     return readBatches(this, options)
   }
@@ -177,17 +187,7 @@ export class StreamLog implements Stream, LogView {
   }
 
   stats(): StreamStats {
-    const filled = this.#segments.filter(segment => !segment.isEmpty)
-    return {
-      name: this.name,
-      earliestOffset: this.earliestOffset,
-      nextOffset: this.#nextOffset,
-      bytes: this.#segments.reduce((sum, segment) => sum + segment.endPosition, 0),
-      segments: this.#segments.length,
-      gaps: this.#gaps(),
-      earliestTimestampMs: filled[0]?.firstTimestampMs,
-      latestTimestampMs: filled.at(-1)?.maxTimestampMs
-    }
+    return logStats(this)
   }
 
   /** Syncs what is pending, closes the files and ends reads that follow. Rejects if that last sync fails; it is closed then too. */
@@ -332,13 +332,5 @@ export class StreamLog implements Stream, LogView {
 
   #wake(): void {
     for (const done of [...this.#waiting]) done()
-  }
-
-  #gaps(): StreamGap[] {
-    const within = this.#segments.flatMap(segment => segment.gaps)
-    const between = missingSegments(this.#segments, this.durableOffset)
-    return [...within, ...between]
-      .map(({ fromOffset, toOffset }) => ({ fromOffset, toOffset }))
-      .sort((a, b) => a.fromOffset - b.fromOffset)
   }
 }
