@@ -8,7 +8,9 @@ import type { LoadOptions } from './workload.ts'
 const sources = ['load.c', 'load-client.c', 'load-packet.c', 'load-measure.c']
 
 /** The benchmark cannot run here at all, and the message says why in words for the person at the terminal. */
-export class CannotRun extends Error {}
+export class CannotRun extends Error {
+  override readonly name = 'CannotRun'
+}
 
 /** The load generator: C, because one in Node would measure itself. Compiled on use, so that no binary has to be shipped. */
 export class LoadGenerator {

@@ -52,7 +52,7 @@ export function fileSystemOf(folder: string, mounts: string): string {
 /** Standard output and error of a command; '' when it does not exist. An exit code other than 0 is no fault here: `-h` has one. */
 export function commandOutput(command: string, args: readonly string[]): Promise<string> {
   return new Promise(resolve => {
-    execFile(command, args, { timeout: 10_000 }, (error, stdout, stderr) => {
+    execFile(command, args, { timeout: 60_000 }, (error, stdout, stderr) => {
       const isMissing = error !== null && 'code' in error && error.code === 'ENOENT'
       resolve(isMissing ? '' : stdout + stderr)
     })

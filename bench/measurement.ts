@@ -24,7 +24,7 @@ export function measurementOf(workload: Workload, result: LoadResult): Measureme
   // A message counts once for each of the two things a broker does with it, whichever is more: accept it or deliver it.
   const messages = isPublishing ? Math.max(acked, received, acked + received ? 0 : sent) : result.connections.open
   const value = workload.measure.of(result)
-  const failures = failuresOf(result, Number(workload.load.drain ?? drainSecondsDefault))
+  const failures = failuresOf(result, Number(workload.load.drain ?? drainSecondsDefault), workload.load.qos !== 0)
   if (!(value > 0) && workload.measure.better === 'higher') failures.push('nothing measured')
   return {
     value,

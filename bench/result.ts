@@ -46,8 +46,8 @@ export function parseLoadResult(text: string): LoadResult {
   return parsed.data
 }
 
-/** Everything that went wrong in a run, in words; empty when the figures may be believed. */
-export function failuresOf(result: LoadResult, drainSecondsMax: number): string[] {
+/** Everything that went wrong in a run, in words; empty when the figures may be believed. `isAcknowledged` is false at QoS 0. */
+export function failuresOf(result: LoadResult, drainSecondsMax: number, isAcknowledged = true): string[] {
   const { connections, total, expected, drain } = result
   const failures: string[] = []
   const unopened = connections.wanted - connections.open
@@ -58,7 +58,6 @@ export function failuresOf(result: LoadResult, drainSecondsMax: number): string[
   const fate = !drain.complete && drain.seconds >= drainSecondsMax ? `not yet delivered after ${drainSecondsMax} s` : 'lost'
   if (total.received < expected) failures.push(`${expected - total.received} of ${expected} deliveries ${fate}`)
   if (total.received > expected && expected > 0) failures.push(`${total.received - expected} deliveries too many`)
-  const isAcknowledged = result.ackMicroseconds !== null || total.acked > 0
   const unacknowledged = total.sent - total.acked - total.refused
   if (isAcknowledged && unacknowledged > 0) failures.push(`${unacknowledged} of ${total.sent} messages never acknowledged`)
   if (result.outOfOrder > 0) failures.push(`${result.outOfOrder} deliveries repeated or out of order`)

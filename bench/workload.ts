@@ -159,9 +159,9 @@ export const workloads: readonly Workload[] = [
   },
   {
     name: 'connect',
-    title: 'connect, 5 000 clients, 100 at a time',
+    title: 'connect 10 000, 100 at a time',
     measure: connectionsPerSecond,
-    load: { idle: 5000, connecting: 100 },
+    load: { idle: 10_000, connecting: 100 },
     limit: 'limit-memory',
     targets: [],
     quick: true
