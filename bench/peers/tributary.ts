@@ -5,6 +5,18 @@ import type { Peer } from '../peer.ts'
 import { freePort, type ProcessGroup, type RunningBroker } from '../process.ts'
 import { streamFilter } from '../workload.ts'
 
+/** The configuration that is measured; what it does not name is at its default. */
+export function benchmarkConfig(port: number, adminPort: number, data: string): string {
+  return stringify({
+    data,
+    listeners: [{ type: 'tcp', host: '127.0.0.1', port }],
+    admin: { host: '127.0.0.1', port: adminPort },
+    access: { anonymous: true },
+    streams: { telemetry: { filter: streamFilter, ack: 'synced' } },
+    log: { level: 'warn' }
+  })
+}
+
 /** The broker of a checkout that has been built, as its users start it: durable, synced before each ack, metrics on. */
 export class TributaryPeer implements Peer {
   readonly name: string
@@ -30,16 +42,8 @@ export class TributaryPeer implements Peer {
 
   async start(processes: ProcessGroup, folder: string): Promise<RunningBroker> {
     const [port, adminPort] = [await freePort(), await freePort()]
-    const config = {
-      data: join(folder, 'data'),
-      listeners: [{ type: 'tcp', host: '127.0.0.1', port }],
-      admin: { host: '127.0.0.1', port: adminPort },
-      access: { anonymous: true },
-      streams: { telemetry: { filter: streamFilter, ack: 'synced' } },
-      log: { level: 'warn' }
-    }
     const file = join(folder, 'tributary.yaml')
-    await writeFile(file, stringify(config))
+    await writeFile(file, benchmarkConfig(port, adminPort, join(folder, 'data')))
     return processes.start(process.execPath, [this.#program, 'start', '--config', file], port, folder)
   }
 

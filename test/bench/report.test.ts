@@ -2,11 +2,13 @@ import { t } from 'tap'
 import { fileSystemOf } from '../../bench/machine.ts'
 import { failedMeasurement, type Measurement, measurementOf } from '../../bench/measurement.ts'
 import { parseOptions } from '../../bench/options.ts'
+import { benchmarkConfig } from '../../bench/peers/tributary.ts'
 import { formatOverview, formatRemarks, judge, summarize } from '../../bench/report.ts'
 import { failuresOf, type LoadResult, parseLoadResult } from '../../bench/result.ts'
 import { median, ratio, spread } from '../../bench/statistics.ts'
 import { formatNumber, formatTable } from '../../bench/table.ts'
 import { type Workload, workloads } from '../../bench/workload.ts'
+import { parseConfig } from '../../lib/config/load.ts'
 
 const good: LoadResult = {
   connections: { wanted: 51, open: 51, failed: 0, lost: 0, seconds: 0.02, brokerCpuSeconds: 0.01 },
@@ -173,4 +175,12 @@ t.test('options choose workloads and peers, and nonsense is refused', async t =>
 
 t.test('every workload has a name of its own', async t => {
   t.equal(new Set(workloads.map(({ name }) => name)).size, workloads.length)
+})
+
+t.test('the configuration that is measured is valid, and its stream is durable', async t => {
+  const config = parseConfig(benchmarkConfig(1883, 9883, '/tmp/data'), '/tmp/tributary.yaml')
+  t.strictSame(
+    Object.values(config.streams).map(stream => stream.ack),
+    ['synced']
+  )
 })
