@@ -291,7 +291,7 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     )
   })
 
-  withStore('late acknowledgements for a deleted session do nothing', async (t, store) => {
+  withStore('late writes to a deleted session do nothing', async (t, store) => {
     const key = putSession(store, 'dev')
     fill(store, key, 1, 3)
     await store.commit()
@@ -301,8 +301,13 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     store.markSent(key, 2, 7)
     store.markReleased(key, 3)
     store.deleteReceived(key, 1)
+    fill(store, key, 4, 1)
+    store.putSubscription(key, subscription('late'))
+    store.putReceived(key, 1, [], undefined)
+    store.putSession(key, session('dev'))
     t.equal(store.dirty, false)
-    t.throws(() => fill(store, key, 4, 1), RangeError, 'but nothing can be added to it')
+    t.same(await store.readQueue(key, 0, 10), [])
+    t.throws(() => fill(store, 4_000_000, 1, 1), RangeError, 'a key that was never given is a mistake')
   })
 
   withStore('wills come back', async (t, store, reopen) => {
