@@ -78,7 +78,10 @@ export interface LoadedSession {
   subscriptions: StoredSubscription[]
   /** Entries sent or released, in seq order, without bodies. */
   inflight: { seq: number; packetId: number; qos: 1 | 2; state: 'sent' | 'released' }[]
-  /** Lowest seq in the queue (equal to nextSeq when empty), and the seq the next enqueue must use. */
+  /**
+   * Lowest seq in the queue (equal to nextSeq when empty), and the seq the next enqueue must use: one above the highest in the
+   * queue. Numbers above that were removed before the restart, so nothing refers to them any more.
+   */
   firstSeq: number
   nextSeq: number
   /** Entries in the queue, inflight included. */
@@ -99,10 +102,14 @@ export interface SessionStore {
   loadSessions(): AsyncIterable<LoadedSession>
   loadWills(): AsyncIterable<StoredWill>
 
-  /** The key of a client id; allocated on first use. */
+  /** The key of a client id; allocated on first use, and after deleteSession() on the next use anew. */
   sessionKey(clientId: string): SessionKey
+  /** Has to be written in the same batch as the first of the session's other data, or earlier: without it they are not loaded. */
   putSession(key: SessionKey, session: StoredSession): void
-  /** Removes the session, its subscriptions, queue, inflight and received ids. The will has a life of its own. */
+  /**
+   * Removes the session, its subscriptions, queue, inflight and received ids. The will has a life of its own. The key is dead from
+   * then on: later writes with it are ignored, they would be discarded with the session.
+   */
   deleteSession(key: SessionKey, clientId: string): void
   putSubscription(key: SessionKey, subscription: StoredSubscription): void
   deleteSubscription(key: SessionKey, filter: string): void
@@ -122,7 +129,10 @@ export interface SessionStore {
   /** PUBREC received: the body is no longer needed, the packet id is. */
   markReleased(key: SessionKey, seq: number): void
   dequeue(key: SessionKey, seq: number): void
-  /** Entries with seq >= fromSeq in order, at most `limit`, bodies included (for `released` entries the payload is empty). */
+  /**
+   * Entries with seq >= fromSeq in order, at most `limit`, bodies included (for `released` entries topic and payload are empty).
+   * Fewer than `limit` only at the end of the queue.
+   */
   readQueue(key: SessionKey, fromSeq: number, limit: number): Promise<QueueEntry[]>
 
   /** QoS 2 received, not yet released [MQTT-4.3.3-10]. */
@@ -132,7 +142,7 @@ export interface SessionStore {
   /** An empty payload deletes [MQTT-3.3.1-6]. */
   putRetained(message: Message): void
   deleteRetained(topic: string): void
-  /** One get. Expired messages are still returned; the caller decides. */
+  /** One get. Throws TRB_CLOSED while the store reopens itself after a failed write; the other reads wait. Expired messages are still returned; the caller decides. */
   retainedByTopic(topic: string): Message | undefined
   /** Topics are matched on the key; what does not match is not decoded. `$`-topics are not matched by a leading wildcard. */
   retainedByFilter(filter: string): AsyncIterable<Message>

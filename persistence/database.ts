@@ -25,6 +25,7 @@ export class Database {
   readonly #openDb: OpenDb
   #db: Db
   #state: 'healthy' | 'suspect' | 'reopening' | 'closed' = 'healthy'
+  #reopening: Promise<void> = Promise.resolve()
 
   private constructor(folder: string, open: OpenDb, db: Db) {
     this.#folder = folder
@@ -44,6 +45,11 @@ export class Database {
     return this.#db
   }
 
+  /** False from a failed write, or the close, on: then heal() has to come before the next write. */
+  get healthy(): boolean {
+    return this.#state === 'healthy'
+  }
+
   /** False while the database is being reopened, when reads cannot be answered. */
   get readable(): boolean {
     return this.#state === 'healthy' || this.#state === 'suspect'
@@ -57,18 +63,18 @@ export class Database {
     }
   }
 
-  /** Makes the database writable again if the last write failed. */
+  /** Makes the database writable again if the last write failed. Until then reads go on, while it lasts they wait. */
   async heal(): Promise<void> {
     if (this.#state === 'closed') throw new TributaryError('TRB_CLOSED', 'the session store is closed')
     if (this.#state === 'healthy') return
     this.#state = 'reopening'
-    try {
-      await this.#db.close()
-      this.#db = await this.#openDb(this.#folder)
-      this.#state = 'healthy'
-    } catch (cause) {
-      throw writeFailure(cause)
-    }
+    this.#reopening = this.#reopen()
+    await this.#reopening
+  }
+
+  /** Resolves when reads can be answered; rejects when the reopening fails. */
+  async reopened(): Promise<void> {
+    await this.#reopening
   }
 
   /** One chained batch. `fill` runs before this returns, so what it captures is what was there at the call. */
@@ -79,6 +85,16 @@ export class Database {
       return batch.write({ sync }).catch(cause => this.#failed(cause))
     } catch (cause) {
       return Promise.reject(this.#failure(cause))
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      await this.#db.close()
+      this.#db = await this.#openDb(this.#folder)
+      this.#state = 'healthy'
+    } catch (cause) {
+      throw writeFailure(cause)
     }
   }
 

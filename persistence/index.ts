@@ -1,4 +1,5 @@
 export type * from './contract.ts'
+export { LevelPersistence, type LevelPersistenceOptions } from './level-persistence.ts'
 export { LevelStore, type LevelStoreOptions } from './level-store.ts'
 export { type FolderLock, lockFolder } from './lock.ts'
 export type { CorruptRecord, StoreLogger } from './quarantine.ts'

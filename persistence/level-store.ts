@@ -139,8 +139,10 @@ export class LevelStore implements SessionStore {
   }
 
   putSession(key: SessionKey, session: StoredSession): void {
+    const state = this.#find(key)
+    if (state === undefined) return
     writeSession(this.#out.start(), session)
-    this.#putOf(this.#live(key), sessionRecordKey(key))
+    this.#putOf(state, sessionRecordKey(key))
   }
 
   deleteSession(key: SessionKey, clientId: string): void {
@@ -156,8 +158,10 @@ export class LevelStore implements SessionStore {
   }
 
   putSubscription(key: SessionKey, subscription: StoredSubscription): void {
+    const state = this.#find(key)
+    if (state === undefined) return
     writeSubscription(this.#out.start(), subscription)
-    this.#putOf(this.#live(key), subscriptionKey(key, subscription.filter))
+    this.#putOf(state, subscriptionKey(key, subscription.filter))
   }
 
   deleteSubscription(key: SessionKey, filter: string): void {
@@ -179,7 +183,8 @@ export class LevelStore implements SessionStore {
     packetId: number
   ): void {
     if (!(ref instanceof Ref)) throw new TypeError('the message reference was not made by message() of this store')
-    this.#queues.enqueue(this.#live(key), seq, ref, qos, retain, subscriptionIds, packetId)
+    const state = this.#find(key)
+    if (state !== undefined) this.#queues.enqueue(state, seq, ref, qos, retain, subscriptionIds, packetId)
   }
 
   markSent(key: SessionKey, seq: number, packetId: number): void {
@@ -203,7 +208,8 @@ export class LevelStore implements SessionStore {
   }
 
   putReceived(key: SessionKey, packetId: number, redo: readonly StreamRedo[], message: Message | undefined): void {
-    const session = this.#live(key)
+    const session = this.#find(key)
+    if (session === undefined) return
     writeReceived(this.#out.start(), redo, message)
     this.#putOf(session, receivedKey(key, packetId))
     session.received ??= new Map()
@@ -279,7 +285,7 @@ export class LevelStore implements SessionStore {
   readonly #commitNow = async (): Promise<void> => {
     this.#committing = true
     try {
-      await this.#database.heal()
+      if (!this.#database.healthy) await this.#database.heal()
       if (!this.dirty) return
       await this.#database.write(batch => this.#fill(batch), true).then(this.#done, this.#failed)
     } finally {
@@ -332,9 +338,10 @@ export class LevelStore implements SessionStore {
     this.#purge.start()
   }
 
-  #live(key: SessionKey): SessionState {
+  /** Undefined for a deleted session: what is written to it goes with it. */
+  #find(key: SessionKey): SessionState | undefined {
     const session = this.#sessions.get(key)
-    if (session === undefined) throw new RangeError(`session key ${key} was never given, or its session was deleted`)
+    if (session === undefined && !(key > 0 && key <= this.#lastKey)) throw new RangeError(`session key ${key} was never given`)
     return session
   }
 

@@ -45,6 +45,7 @@ export class QueueReader {
   }
 
   async read(session: SessionState, fromSeq: number, limit: number): Promise<QueueEntry[]> {
+    if (!this.#database.readable) await this.#database.reopened()
     const remembered = remember(session, fromSeq)
     if (!session.onDisk) return complete(remembered.filter(({ live }) => live).map(draftOf)).slice(0, limit)
     const { db } = this.#database

@@ -51,10 +51,9 @@ export class Queues {
     const entry = this.#find(session, seq)
     if (entry === undefined) return
     entry.packetId = packetId
-    entry.released = false
     if (entry.putQueue) return
-    // A shared body leaves the queue record small enough to write again; an inline one gets a note beside it.
-    if (entry.body !== undefined) entry.putQueue = true
+    // Without an inline body the queue record is small enough to write again; beside an inline one a note is written.
+    if (entry.body !== undefined || entry.released) entry.putQueue = true
     else entry.putInflight = true
     this.#markDirty(entry)
   }

@@ -11,11 +11,17 @@ const TWO_32 = 2 ** 32
  * being written would fail every commit after it.
  */
 export class RecordWriter {
-  #bytes = Buffer.allocUnsafe(INITIAL_BYTES)
+  readonly #initialBytes: number
+  #bytes: Buffer
   #at = 0
 
+  constructor(initialBytes = INITIAL_BYTES) {
+    this.#initialBytes = initialBytes
+    this.#bytes = Buffer.allocUnsafe(initialBytes)
+  }
+
   start(): this {
-    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = Buffer.allocUnsafe(INITIAL_BYTES)
+    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = Buffer.allocUnsafe(this.#initialBytes)
     this.#at = 0
     return this
   }

@@ -58,6 +58,7 @@ export class Retained {
 
   /** In no particular order. Sees what was written before the first message is asked for. */
   async *byFilter(filter: string): AsyncGenerator<Message> {
+    if (!this.#database.readable) await this.#database.reopened()
     const plan = planRetained(filter)
     if (plan.exact !== undefined) {
       const message = this.byTopic(plan.exact)

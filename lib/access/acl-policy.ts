@@ -1,7 +1,8 @@
 import { parseSharedFilter } from '../topic/filter.ts'
 import { type Acl, isBrokersOwn } from './acl.ts'
 import type { CompiledPolicy, Identity, Policy } from './contract.ts'
-import { type Filters, RuleSet, type Side } from './rule-set.ts'
+import type { Named } from './rule-pattern.ts'
+import { type Filters, type Question, RuleSet, type Rules } from './rule-set.ts'
 
 const RULE_SETS_MAX = 1024
 const ANSWERS_MAX = 256
@@ -31,8 +32,7 @@ export class AclPolicy implements Policy {
   }
 
   compile(identity: Identity): CompiledPolicy {
-    const rules = this.#ruleSet(this.#rolesOf(identity))
-    return new CompiledAcl(rules.allowFor(identity), rules.denyFor(identity))
+    return new CompiledAcl(this.#ruleSet(this.#rolesOf(identity)), identity)
   }
 
   /** In the order of the ACL file, so that the same roles make the same key. */
@@ -55,32 +55,32 @@ export class AclPolicy implements Policy {
   }
 }
 
+/** Rules are filled in when they are first asked for, so that a client that is merely connected costs a handful of fields. */
 class CompiledAcl implements CompiledPolicy {
   /** `$SYS` and the like are never open for publishing, so no ACL answers yes to everything. */
   readonly permitsAll = false
-  readonly #allow: Side
-  readonly #deny: Side
-  #published: Map<string, boolean> | undefined
-  #received: Map<string, boolean> | undefined
+  readonly #ruleSet: RuleSet
+  /** Copied: what is filled in later must be what was granted, even if somebody changes the identity's object. */
+  readonly #clientId: string
+  readonly #username: string | undefined
+  #publish: Answers | undefined
+  #receive: Answers | undefined
+  #subscribe: Rules | undefined
 
-  constructor(allow: Side, deny: Side) {
-    this.#allow = allow
-    this.#deny = deny
+  constructor(ruleSet: RuleSet, identity: Named) {
+    this.#ruleSet = ruleSet
+    this.#clientId = identity.clientId
+    this.#username = identity.username
   }
 
   canPublish(topic: string): boolean {
-    this.#published ??= new Map()
-    const known = this.#published.get(topic)
-    if (known !== undefined) return known
-    const answer = !isBrokersOwn(topic) && permits(this.#allow.publish, this.#deny.publish, topic)
-    return remember(this.#published, topic, answer)
+    this.#publish ??= new Answers(this.#rulesFor('publish'))
+    return this.#publish.to(topic) && !(topic.startsWith('$') && isBrokersOwn(topic))
   }
 
   canReceive(topic: string): boolean {
-    this.#received ??= new Map()
-    const known = this.#received.get(topic)
-    if (known !== undefined) return known
-    return remember(this.#received, topic, permits(this.#allow.receive, this.#deny.receive, topic))
+    this.#receive ??= new Answers(this.#rulesFor('receive'))
+    return this.#receive.to(topic)
   }
 
   /**
@@ -90,12 +90,33 @@ class CompiledAcl implements CompiledPolicy {
   canSubscribe(filter: string): boolean {
     const requested = filter.startsWith('$share') ? parseSharedFilter(filter)?.filter : filter
     if (requested === undefined) return false
-    return covers(this.#allow.subscribe, requested) && !covers(this.#deny.subscribe, requested)
+    this.#subscribe ??= this.#rulesFor('subscribe')
+    return covers(this.#subscribe.allow, requested) && !covers(this.#subscribe.deny, requested)
+  }
+
+  #rulesFor(question: Question): Rules {
+    return this.#ruleSet.rulesFor(question, { clientId: this.#clientId, username: this.#username })
   }
 }
 
-function permits(allow: Filters, deny: Filters, topic: string): boolean {
-  return matches(allow, topic) && !matches(deny, topic)
+/** Yes or no per topic, remembered for the topics asked about last. */
+class Answers {
+  readonly #rules: Rules
+  readonly #known = new Map<string, boolean>()
+
+  constructor(rules: Rules) {
+    this.#rules = rules
+  }
+
+  to(topic: string): boolean {
+    const known = this.#known.get(topic)
+    if (known !== undefined) return known
+    const answer = matches(this.#rules.allow, topic) && !matches(this.#rules.deny, topic)
+    if (topic.length > CACHED_TOPIC_LENGTH_MAX) return answer
+    if (this.#known.size >= ANSWERS_MAX) this.#known.clear()
+    this.#known.set(topic, answer)
+    return answer
+  }
 }
 
 function matches({ shared, own, everything }: Filters, topic: string): boolean {
@@ -104,11 +125,4 @@ function matches({ shared, own, everything }: Filters, topic: string): boolean {
 
 function covers({ shared, own, everything }: Filters, requested: string): boolean {
   return everything || shared.covers(requested) || own.covers(requested)
-}
-
-function remember(answers: Map<string, boolean>, topic: string, answer: boolean): boolean {
-  if (topic.length > CACHED_TOPIC_LENGTH_MAX) return answer
-  if (answers.size >= ANSWERS_MAX) answers.clear()
-  answers.set(topic, answer)
-  return answer
 }

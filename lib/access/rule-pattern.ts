@@ -3,6 +3,9 @@ import type { Identity } from './contract.ts'
 /** A filter of an ACL file, in which `{clientId}` and `{username}` stand for parts of the identity it is compiled for. */
 export type Filled = { type: 'filter'; filter: string } | { type: 'not-applicable' } | { type: 'unusable' }
 
+/** The part of an identity that rules can name. */
+export type Named = Pick<Identity, 'clientId' | 'username'>
+
 const placeholder = /\{([^{}/]*)\}/g
 export const placeholderNames: readonly string[] = ['clientId', 'username']
 
@@ -19,7 +22,7 @@ export function unknownPlaceholders(pattern: string): string[] {
  * Puts the identity into the pattern. `not-applicable`: the identity has no username and the pattern asks for one. `unusable`:
  * a value would add levels or wildcards, or lead to `$` topics; it came from the client and must not bend the rule.
  */
-export function fillPattern(pattern: string, identity: Pick<Identity, 'clientId' | 'username'>): Filled {
+export function fillPattern(pattern: string, identity: Named): Filled {
   let usable = true
   let applicable = true
   const filter = pattern.replace(placeholder, (_, name: string) => {

@@ -1,26 +1,22 @@
 import type { Role, RoleRules } from './acl.ts'
-import type { Identity } from './contract.ts'
 import { FilterSet } from './filter-set.ts'
-import { fillPattern, hasPlaceholder } from './rule-pattern.ts'
+import { fillPattern, hasPlaceholder, type Named } from './rule-pattern.ts'
 
-/** The filters that allow, or deny, one action: those that are the same for everybody and those of one identity. */
+/** What is asked of a policy; `all` of an ACL file has become each of the three. */
+export type Question = 'publish' | 'subscribe' | 'receive'
+
+/** The filters that allow, or deny: those that are the same for everybody and those of one identity. */
 export interface Filters {
-  shared: FilterSet
-  own: FilterSet
+  readonly shared: FilterSet
+  readonly own: FilterSet
   /** A deny rule could not be filled in, so the action is denied on all topics. */
-  everything: boolean
+  readonly everything: boolean
 }
 
-export type Side = Record<'publish' | 'subscribe' | 'receive', Filters>
-
-interface Patterns {
-  /** Without placeholders: built once for all identities with the same roles. */
-  shared: FilterSet
-  /** With placeholders: filled in for each identity. */
-  templates: readonly string[]
+export interface Rules {
+  readonly allow: Filters
+  readonly deny: Filters
 }
-
-type Prepared = Record<'publish' | 'subscribe' | 'receive', Patterns>
 
 /** The rules of a set of roles, prepared for all identities that have just these roles. */
 export class RuleSet {
@@ -32,16 +28,21 @@ export class RuleSet {
     this.#deny = prepare(roles.map(role => denied(role.deny)))
   }
 
-  allowFor(identity: Identity): Side {
-    return side(this.#allow, patterns => fillAllowed(patterns, identity))
-  }
-
-  denyFor(identity: Identity): Side {
-    return side(this.#deny, patterns => fillDenied(patterns, identity))
+  /** The rules for one question with the identity filled in. */
+  rulesFor(question: Question, identity: Named): Rules {
+    return { allow: fillAllowed(this.#allow[question], identity), deny: fillDenied(this.#deny[question], identity) }
   }
 }
 
-type Expanded = Record<'publish' | 'subscribe' | 'receive', readonly string[]>
+interface Patterns {
+  /** Without placeholders: built once for all identities with the same roles. */
+  forEverybody: Filters
+  /** With placeholders: filled in for each identity. */
+  templates: readonly string[]
+}
+
+type Prepared = Record<Question, Patterns>
+type Expanded = Record<Question, readonly string[]>
 
 /** Whoever may subscribe may receive, unless the role says itself what may be received. */
 function allowed({ publish, subscribe, receive, all }: RoleRules): Expanded {
@@ -58,27 +59,27 @@ function denied({ publish, subscribe, receive, all }: RoleRules): Expanded {
 }
 
 function prepare(roles: readonly Expanded[]): Prepared {
-  const patterns = (action: keyof Expanded): Patterns => {
-    const all = roles.flatMap(role => role[action])
-    const templates = [...new Set(all.filter(hasPlaceholder))]
-    return { shared: new FilterSet(all.filter(pattern => !hasPlaceholder(pattern))), templates }
+  const patterns = (question: Question): Patterns => {
+    const all = roles.flatMap(role => role[question])
+    const shared = new FilterSet(all.filter(pattern => !hasPlaceholder(pattern)))
+    return {
+      forEverybody: { shared, own: FilterSet.empty, everything: false },
+      templates: [...new Set(all.filter(hasPlaceholder))]
+    }
   }
   return { publish: patterns('publish'), subscribe: patterns('subscribe'), receive: patterns('receive') }
 }
 
-function side(prepared: Prepared, fill: (patterns: Patterns) => Filters): Side {
-  return { publish: fill(prepared.publish), subscribe: fill(prepared.subscribe), receive: fill(prepared.receive) }
-}
-
-function fillAllowed({ shared, templates }: Patterns, identity: Identity): Filters {
-  if (templates.length === 0) return { shared, own: FilterSet.empty, everything: false }
+function fillAllowed({ forEverybody, templates }: Patterns, identity: Named): Filters {
+  if (templates.length === 0) return forEverybody
   const filled = templates.map(template => fillPattern(template, identity))
   const own = new FilterSet(filled.flatMap(result => (result.type === 'filter' ? [result.filter] : [])))
-  return { shared, own, everything: false }
+  return { ...forEverybody, own }
 }
 
 /** A client must not get rid of a deny rule by choosing a client id that does not fit into it. */
-function fillDenied(patterns: Patterns, identity: Identity): Filters {
-  const everything = patterns.templates.some(template => fillPattern(template, identity).type === 'unusable')
-  return { ...fillAllowed(patterns, identity), everything }
+function fillDenied(patterns: Patterns, identity: Named): Filters {
+  const unusable = patterns.templates.some(template => fillPattern(template, identity).type === 'unusable')
+  const filters = fillAllowed(patterns, identity)
+  return unusable ? { ...filters, everything: true } : filters
 }

@@ -45,7 +45,14 @@ export class TestBroker {
   readonly #options: TestBrokerOptions
   #stopped = false
 
-  private constructor(folder: string, broker: Broker, store: LevelStore, streams: Streams, server: Server, options: TestBrokerOptions) {
+  private constructor(
+    folder: string,
+    broker: Broker,
+    store: LevelStore,
+    streams: Streams,
+    server: Server,
+    options: TestBrokerOptions
+  ) {
     this.folder = folder
     this.broker = broker
     this.store = store
@@ -68,7 +75,14 @@ export class TestBroker {
   static async #open(folder: string, options: TestBrokerOptions): Promise<TestBroker> {
     const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, ...brokerOptions } = options
     const store = await LevelStore.open({ folder: join(folder, 'store') })
-    const declaration = { name: 'telemetry', filter: streamFilter, key: 'clientId' as const, partitions: 4, retention: { ageMs: 0, bytes: 0 }, ack }
+    const declaration = {
+      name: 'telemetry',
+      filter: streamFilter,
+      key: 'clientId' as const,
+      partitions: 4,
+      retention: { ageMs: 0, bytes: 0 },
+      ack
+    }
     const streams = await Streams.open({ folder: join(folder, 'streams'), declarations: [declaration] })
     const broker = new Broker({
       ...brokerOptions,

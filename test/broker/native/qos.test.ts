@@ -3,28 +3,31 @@ import { TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
 
 for (const version of [3, 4, 5] as const) {
-  t.test(`MQTT level ${version}: each QoS arrives at each subscription QoS, downgraded to the lower one [MQTT-3.8.4-8]`, async t => {
-    const { port } = await TestBroker.start(t)
-    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher', version })
-    for (const subscribed of [0, 1, 2] as const) {
-      const { client: subscriber } = await RawClient.connect(port, { clientId: `subscriber${subscribed}`, version })
-      t.same((await subscriber.subscribe('rooms/+', subscribed)).granted, [subscribed])
-      for (const published of [0, 1, 2] as const) {
-        await publisher.publish('rooms/1', `q${published}`, published)
-        const packet = await subscriber.expect('publish')
-        const qos = Math.min(published, subscribed)
-        t.match(packet, { topic: 'rooms/1', qos, dup: false, retain: false })
-        t.equal(String(packet.payload), `q${published}`)
-        if (qos === 1) subscriber.send({ cmd: 'puback', messageId: packet.messageId })
-        if (qos === 2) {
-          subscriber.send({ cmd: 'pubrec', messageId: packet.messageId })
-          t.equal((await subscriber.expect('pubrel')).messageId, packet.messageId)
-          subscriber.send({ cmd: 'pubcomp', messageId: packet.messageId })
+  t.test(
+    `MQTT level ${version}: each QoS arrives at each subscription QoS, downgraded to the lower one [MQTT-3.8.4-8]`,
+    async t => {
+      const { port } = await TestBroker.start(t)
+      const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher', version })
+      for (const subscribed of [0, 1, 2] as const) {
+        const { client: subscriber } = await RawClient.connect(port, { clientId: `subscriber${subscribed}`, version })
+        t.same((await subscriber.subscribe('rooms/+', subscribed)).granted, [subscribed])
+        for (const published of [0, 1, 2] as const) {
+          await publisher.publish('rooms/1', `q${published}`, published)
+          const packet = await subscriber.expect('publish')
+          const qos = Math.min(published, subscribed)
+          t.match(packet, { topic: 'rooms/1', qos, dup: false, retain: false })
+          t.equal(String(packet.payload), `q${published}`)
+          if (qos === 1) subscriber.send({ cmd: 'puback', messageId: packet.messageId })
+          if (qos === 2) {
+            subscriber.send({ cmd: 'pubrec', messageId: packet.messageId })
+            t.equal((await subscriber.expect('pubrel')).messageId, packet.messageId)
+            subscriber.send({ cmd: 'pubcomp', messageId: packet.messageId })
+          }
         }
+        await subscriber.disconnect()
       }
-      await subscriber.disconnect()
     }
-  })
+  )
 }
 
 t.test('[MQTT-4.3.3-10] a QoS 2 PUBLISH sent again before PUBREL is acknowledged again and not delivered again', async t => {
@@ -42,7 +45,10 @@ t.test('[MQTT-4.3.3-10] a QoS 2 PUBLISH sent again before PUBREL is acknowledged
   publisher.send({ ...publish, payload: 'a new message with the same id' })
   await publisher.expect('pubrec')
   const arrived = await subscriber.ping()
-  t.same(arrived.map(packet => String(packet.payload)), ['once', 'a new message with the same id'])
+  t.same(
+    arrived.map(packet => String(packet.payload)),
+    ['once', 'a new message with the same id']
+  )
 })
 
 t.test('a burst of packets in one read is answered completely and in order', async t => {
@@ -56,8 +62,15 @@ t.test('a burst of packets in one read is answered completely and in order', asy
   client.socket.uncork()
   const ids: unknown[] = []
   for (let i = 0; i < 500; i++) ids.push((await client.expect('puback')).messageId)
-  t.same(ids, Array.from({ length: 500 }, (_, i) => i + 1), '[MQTT-4.6.0-2] PUBACKs come in the order of the PUBLISH packets')
-  t.same((await records()).map(record => Number(record.payload)), Array.from({ length: 250 }, (_, i) => 2 * i + 1))
+  t.same(
+    ids,
+    Array.from({ length: 500 }, (_, i) => i + 1),
+    '[MQTT-4.6.0-2] PUBACKs come in the order of the PUBLISH packets'
+  )
+  t.same(
+    (await records()).map(record => Number(record.payload)),
+    Array.from({ length: 250 }, (_, i) => 2 * i + 1)
+  )
 })
 
 t.test('a packet that arrives byte by byte is understood, one of a megabyte too', async t => {
@@ -65,14 +78,13 @@ t.test('a packet that arrives byte by byte is understood, one of a megabyte too'
   const { client } = await RawClient.connect(port, { clientId: 'slow' })
   await client.subscribe('a', 0)
   client.socket.setNoDelay(true)
-  const bytes = Buffer.from('300600016162636432', 'hex')
-  for (let i = 0; i < 8; i++) {
+  const bytes = Buffer.from('3006000161626364', 'hex')
+  for (let i = 0; i < bytes.length; i++) {
     client.sendBytes(bytes.subarray(i, i + 1))
     await new Promise(resolve => setImmediate(resolve))
   }
   t.equal(String((await client.expect('publish')).payload), 'bcd')
   const large = Buffer.alloc(1_000_000, 'x')
-  await client.ended.bind(client, large) // the rest byte above begins an incomplete packet: use a fresh connection
   const { client: second } = await RawClient.connect(port, { clientId: 'large' })
   await second.subscribe('b', 0)
   await second.publish('b', large)
@@ -92,18 +104,21 @@ t.test('no local and retain as published hold', async t => {
   t.same(more, [])
 })
 
-t.test('[MQTT-3.3.4-4] overlapping subscriptions give one copy at the highest QoS with every subscription identifier', async t => {
-  const { port } = await TestBroker.start(t)
-  const { client } = await RawClient.connect(port, { clientId: 'v5', version: 5 })
-  await client.subscribe('a/#', 0, {}, { subscriptionIdentifier: 3 })
-  await client.subscribe('a/+', 1, {}, { subscriptionIdentifier: 9 })
-  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
-  await publisher.publish('a/b', 'x', 2)
-  const arrived = await client.ping()
-  t.equal(arrived.length, 1)
-  t.equal(arrived[0]?.qos, 1)
-  t.same([...((arrived[0]?.properties as { subscriptionIdentifier: number[] }).subscriptionIdentifier)].sort(), [3, 9])
-})
+t.test(
+  '[MQTT-3.3.4-4] overlapping subscriptions give one copy at the highest QoS with every subscription identifier',
+  async t => {
+    const { port } = await TestBroker.start(t)
+    const { client } = await RawClient.connect(port, { clientId: 'v5', version: 5 })
+    await client.subscribe('a/#', 0, {}, { subscriptionIdentifier: 3 })
+    await client.subscribe('a/+', 1, {}, { subscriptionIdentifier: 9 })
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+    await publisher.publish('a/b', 'x', 2)
+    const arrived = await client.ping()
+    t.equal(arrived.length, 1)
+    t.equal(arrived[0]?.qos, 1)
+    t.same([...(arrived[0]?.properties as { subscriptionIdentifier: number[] }).subscriptionIdentifier].sort(), [3, 9])
+  }
+)
 
 t.test('MQTT 5 properties reach the subscriber as they were sent, a 3.1.1 subscriber gets none', async t => {
   const { port } = await TestBroker.start(t)

@@ -22,7 +22,10 @@ t.test('a persistent session keeps its subscriptions and its queue, in order, ov
     seen.push(Number(packet.payload))
     again.client.send({ cmd: 'puback', messageId: packet.messageId })
   }
-  t.same(seen, Array.from({ length: 100 }, (_, i) => i))
+  t.same(
+    seen,
+    Array.from({ length: 100 }, (_, i) => i)
+  )
   t.same(await again.client.ping(), [])
   await again.client.disconnect()
   started = await started.restart(t)
@@ -30,34 +33,45 @@ t.test('a persistent session keeps its subscriptions and its queue, in order, ov
   t.same(await empty.client.ping(), [], 'what was acknowledged is gone for good')
 })
 
-t.test('[MQTT-4.4.0-1] what was sent and not acknowledged is sent again with DUP and its packet id, after a restart too', async t => {
-  let started = await TestBroker.start(t)
-  const { client } = await RawClient.connect(started.port, persistent)
-  await client.subscribe('a', 2)
-  const { client: publisher } = await RawClient.connect(started.port, { clientId: 'publisher' })
-  await publisher.publish('a', 'one', 1)
-  await publisher.publish('a', 'two', 2)
-  await publisher.publish('a', 'three', 2)
-  const first = [await client.expect('publish'), await client.expect('publish'), await client.expect('publish')]
-  const released = first.find(packet => String(packet.payload) === 'two')
-  client.send({ cmd: 'pubrec', messageId: released?.messageId })
-  await client.expect('pubrel')
-  await client.cut()
-  started = await started.restart(t)
-  const again = await RawClient.connect(started.port, persistent)
-  const packets = [await again.client.next(), await again.client.next(), await again.client.next()]
-  t.same(
-    packets.map(packet => (packet?.cmd === 'publish' ? `${packet.payload} ${packet.dup}` : packet?.cmd)),
-    ['one true', 'pubrel', 'three true']
-  )
-  for (const [i, payload] of ['one', 'two', 'three'].entries()) {
-    t.equal(packets[i]?.messageId, first.find(packet => String(packet.payload) === payload)?.messageId)
+t.test(
+  '[MQTT-4.4.0-1] what was sent and not acknowledged is sent again with DUP and its packet id, after a restart too',
+  async t => {
+    let started = await TestBroker.start(t)
+    const { client } = await RawClient.connect(started.port, persistent)
+    await client.subscribe('a', 2)
+    const { client: publisher } = await RawClient.connect(started.port, { clientId: 'publisher' })
+    await publisher.publish('a', 'one', 1)
+    await publisher.publish('a', 'two', 2)
+    await publisher.publish('a', 'three', 2)
+    const first = [await client.expect('publish'), await client.expect('publish'), await client.expect('publish')]
+    const released = first.find(packet => String(packet.payload) === 'two')
+    client.send({ cmd: 'pubrec', messageId: released?.messageId })
+    await client.expect('pubrel')
+    await client.cut()
+    started = await started.restart(t)
+    const again = await RawClient.connect(started.port, persistent)
+    const packets = [await again.client.next(), await again.client.next(), await again.client.next()]
+    t.same(
+      packets.map(packet => (packet?.cmd === 'publish' ? `${packet.payload} ${packet.dup}` : packet?.cmd)),
+      ['one true', 'pubrel', 'three true']
+    )
+    for (const [i, payload] of ['one', 'two', 'three'].entries()) {
+      t.equal(packets[i]?.messageId, first.find(packet => String(packet.payload) === payload)?.messageId)
+    }
   }
-})
+)
 
 t.test('QoS 2 is exactly once over a restart between PUBREC and PUBREL', async t => {
   let started = await TestBroker.start(t)
-  const publish = { cmd: 'publish', topic: 'devices/device/telemetry', payload: 'x', qos: 2, messageId: 9, retain: false, dup: false }
+  const publish = {
+    cmd: 'publish',
+    topic: 'devices/device/telemetry',
+    payload: 'x',
+    qos: 2,
+    messageId: 9,
+    retain: false,
+    dup: false
+  }
   const { client } = await RawClient.connect(started.port, persistent)
   client.send(publish)
   await client.expect('pubrec')
@@ -71,7 +85,11 @@ t.test('QoS 2 is exactly once over a restart between PUBREC and PUBREL', async t
   t.equal((await started.records()).length, 1)
   again.send({ ...publish, payload: 'y' })
   await again.expect('pubrec')
-  t.same((await started.records()).map(record => String(record.payload)), ['x', 'y'], 'the released id is free for a new message')
+  t.same(
+    (await started.records()).map(record => String(record.payload)),
+    ['x', 'y'],
+    'the released id is free for a new message'
+  )
 })
 
 t.test('[MQTT-3.1.2-4] clean start discards the stored session', async t => {
@@ -192,7 +210,10 @@ t.test('a full queue refuses new messages, counts them and keeps the old ones', 
   const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
   for (let i = 0; i < 5; i++) await publisher.publish('a', String(i), 1)
   const { client: again } = await RawClient.connect(port, persistent)
-  t.same((await again.ping()).map(packet => String(packet.payload)), ['0', '1', '2'])
+  t.same(
+    (await again.ping()).map(packet => String(packet.payload)),
+    ['0', '1', '2']
+  )
   t.equal(broker.counters.dropped.get('queue-full'), 2)
 })
 
@@ -201,7 +222,7 @@ t.test('[MQTT-3.3.4-9] a v5 client never has more in flight than its Receive Max
   const { client } = await RawClient.connect(port, { clientId: 'device', version: 5, properties: { receiveMaximum: 2 } })
   await client.subscribe('a', 2)
   const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
-  for (let i = 0; i < 6; i++) await publisher.publish('a', String(i), (i % 2) + 1 as 1 | 2)
+  for (let i = 0; i < 6; i++) await publisher.publish('a', String(i), ((i % 2) + 1) as 1 | 2)
   const seen: string[] = []
   for (let i = 0; i < 6; i++) {
     const arrived = i === 0 ? await client.ping() : []
