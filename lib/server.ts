@@ -6,6 +6,7 @@ import type { PeerIdentity } from './access/contract.ts'
 import { Health } from './admin/health.ts'
 import { type AdminServer, openAdminServer } from './admin/server.ts'
 import { Broker, type BrokerOptions } from './broker/broker.ts'
+import type { BrokerLimits } from './broker/limits.ts'
 import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
 import type { Config } from './config/config.ts'
 import type { Listener } from './listener/contract.ts'
@@ -119,9 +120,9 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const broker = new Broker({
     ...(access.hooks as BrokerOptions | undefined),
     store,
-    streams: streams.all().map(stream => ({ stream, ...declared(config, stream.name) })),
+    streams: streams.declared(),
     access,
-    limits: config.limits,
+    limits: brokerLimits(config),
     counters,
     logger,
     onCommit: (part, error) => health.wrote(part, error)
@@ -160,6 +161,11 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   return { config, logger, health, access, streams, broker, admin, listeners, cleanup }
 }
 
+/** 65535 is all a CONNECT can ask for, so in the configuration it means no limit; the broker says 0. */
+function brokerLimits({ limits }: Config): Partial<BrokerLimits> {
+  return { ...limits, keepAliveSecondsMax: limits.keepAliveSecondsMax === 65_535 ? 0 : limits.keepAliveSecondsMax }
+}
+
 interface Reception {
   broker: Broker
   counters: Counters
@@ -190,21 +196,16 @@ async function openListeners(config: Config, { broker, counters, logger, listene
       ...(logger ? { log: logger } : {})
     })
     listeners.push(listener)
-    logger?.info({ listener: name, url: listener.url }, 'listening')
+    logger?.debug({ listener: name, url: listener.url }, 'listening')
   }
-}
-
-function declared(config: Config, name: string) {
-  const { filter, ack } = config.streams[name]!
-  return { filter, ack }
 }
 
 async function closeParts({ health, logger, cleanup }: Parts): Promise<void> {
   health.phase = 'closing'
-  logger?.info('closing')
+  logger?.debug('closing')
   const failed = await cleanup.run()
   if (failed.length > 0) throw failed[0]
-  logger?.info('closed')
+  logger?.debug('closed')
 }
 
 /** Waits for the broker to finish what it accepted, but not for ever: a client may never take its last bytes. */

@@ -1,4 +1,4 @@
-import type { Stream, StreamStats } from '../stream/contract.ts'
+import type { StreamStats } from '../stream/contract.ts'
 import type { StreamSettings } from './contract.ts'
 
 /** A stream as the admin endpoints and `tributary stream ls --json` show it. */
@@ -6,7 +6,7 @@ export interface StreamJson {
   name: string
   filter: string | undefined
   key: string | undefined
-  partitions: number
+  partitions: number | undefined
   ack: string | undefined
   /** Milliseconds and bytes; 0 = no limit. */
   retention: { ageMs: number; bytes: number } | undefined
@@ -21,16 +21,13 @@ export interface StreamJson {
   newest: string | null
 }
 
-export function streamJson(
-  stream: Pick<Stream, 'partitions'> & { stats(): StreamStats },
-  settings: StreamSettings | undefined
-): StreamJson {
+export function streamJson(stream: { stats(): StreamStats }, settings: StreamSettings | undefined): StreamJson {
   const stats = stream.stats()
   return {
     name: stats.name,
     filter: settings?.filter,
     key: settings?.key,
-    partitions: stream.partitions,
+    partitions: settings?.partitions,
     ack: settings?.ack,
     retention: settings?.retention,
     records: stats.nextOffset - stats.earliestOffset,

@@ -1,9 +1,5 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import { loadConfig } from '../config/load.ts'
-import { renderConfig } from '../config/render.ts'
-import { tlsFilesOf } from '../listener/open.ts'
-import { readTlsFiles } from '../listener/tls-files.ts'
 import type { CliContext } from './context.ts'
 import { painter } from './paint.ts'
 
@@ -22,6 +18,8 @@ export function addCheckCommand(program: Command, context: CliContext): void {
 }
 
 async function check(options: { config?: string; print?: boolean }, context: CliContext): Promise<void> {
+  const { loadConfig } = await import('../config/load.ts')
+  const { renderConfig } = await import('../config/render.ts')
   const config = loadConfig({ file: options.config })
   await checkFiles(config)
   if (options.print) context.out.write(renderConfig(config, process.cwd()))
@@ -30,6 +28,8 @@ async function check(options: { config?: string; print?: boolean }, context: Cli
 
 async function checkFiles(config: Config): Promise<void> {
   const { Access } = await import('../access/access.ts')
+  const { tlsFilesOf } = await import('../listener/open.ts')
+  const { readTlsFiles } = await import('../listener/tls-files.ts')
   // The hooks module is left out: loading it would run it.
   await Access.load({ ...config.access, hooks: undefined })
   for (const [i, listener] of config.listeners.entries()) {

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type CliContext, CommandFailure } from './context.ts'
-import { Fleet, type FleetTotals } from './fleet.ts'
+import type { Fleet, FleetTotals } from './fleet.ts'
 import { painter } from './paint.ts'
 import { positiveNumber } from './stream.ts'
 import { formatCount } from './units.ts'
@@ -39,7 +39,7 @@ export function addDemoCommand(program: Command, context: CliContext): void {
 
 async function demo(flags: DemoFlags, context: CliContext): Promise<void> {
   const failed = new AbortController()
-  const { fleet, problem } = assemble(flags, failed)
+  const { fleet, problem } = await assemble(flags, failed)
   const stops = [context.signal, failed.signal]
   if (flags.seconds !== undefined) stops.push(AbortSignal.timeout(flags.seconds * 1000))
   const stop = AbortSignal.any(stops)
@@ -59,7 +59,8 @@ async function demo(flags: DemoFlags, context: CliContext): Promise<void> {
 }
 
 /** `problem` is what went wrong last; `failed` is aborted when going on makes no sense. */
-function assemble(flags: DemoFlags, failed: AbortController): { fleet: Fleet; problem: () => string } {
+async function assemble(flags: DemoFlags, failed: AbortController): Promise<{ fleet: Fleet; problem: () => string }> {
+  const { Fleet } = await import('./fleet.ts')
   const { url } = flags
   const link = {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),

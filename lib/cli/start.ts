@@ -1,8 +1,6 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import { loadConfig } from '../config/load.ts'
-import { createLogger } from '../logger.ts'
 import type { Server } from '../server.ts'
 import { version } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -23,11 +21,12 @@ export function addStartCommand(program: Command, context: CliContext): void {
 }
 
 async function start(options: { config?: string; data?: string }, context: CliContext): Promise<void> {
-  const config = loadConfig({ file: options.config, dataFolder: options.data })
-  const logger = createLogger(config.log, context.err)
-  // Loaded here so that the other commands start without the broker's engine and native modules (60 ms instead of 200).
+  // Loaded here, so that the other commands start without them: 0.1 s instead of 0.5.
+  const { loadConfig } = await import('../config/load.ts')
+  const { createLogger } = await import('../logger.ts')
   const { Server } = await import('../server.ts')
-  const server = await Server.start(config, { logger })
+  const config = loadConfig({ file: options.config, dataFolder: options.data })
+  const server = await Server.start(config, { logger: createLogger(config.log, context.err) })
   context.out.write(welcome(server, config, options.config !== undefined, context))
   if (!context.signal.aborted) await once(context.signal, 'abort')
   const paint = painter(context.out, context.env)

@@ -2,7 +2,6 @@ import type { RecordJson } from '../admin/record-json.ts'
 import type { StreamJson } from '../admin/stream-json.ts'
 import { ADMIN_URL_DEFAULT, AdminClient } from './admin-client.ts'
 import { CommandFailure, exitCodes } from './context.ts'
-import { FolderSource } from './folder-source.ts'
 
 export interface ReadRequest {
   /** earliest, latest, an offset or an ISO time */
@@ -24,10 +23,11 @@ export interface SourceOptions {
   data?: string
 }
 
-export function openSource({ admin, data }: SourceOptions): StreamSource {
+export async function openSource({ admin, data }: SourceOptions): Promise<StreamSource> {
   if (data === undefined) return new AdminSource(admin ?? ADMIN_URL_DEFAULT)
   if (admin !== undefined)
     throw new CommandFailure('--admin and --data exclude each other: ask a broker or read its files', exitCodes.usage)
+  const { FolderSource } = await import('./folder-source.ts')
   return new FolderSource(data)
 }
 

@@ -21,7 +21,7 @@ export function addStreamCommands(program: Command, context: CliContext): void {
   withSource(stream.command('ls'))
     .summary('list streams with their size and age')
     .option('--json', 'print JSON')
-    .action((options: SourceOptions & { json?: boolean }) => listStreams(openSource(options), options, context))
+    .action(async (options: SourceOptions & { json?: boolean }) => listStreams(await openSource(options), options, context))
 
   withSelection(stream.command('tail <name>'))
     .summary('show the last records and then new ones as they arrive')
@@ -34,7 +34,9 @@ export function addStreamCommands(program: Command, context: CliContext): void {
         'tail telemetry --format json | jq .payload'
       ])
     )
-    .action((name: string, options: SelectOptions & { lines: number }) => tailStream(openSource(options), name, options, context))
+    .action(async (name: string, options: SelectOptions & { lines: number }) =>
+      tailStream(await openSource(options), name, options, context)
+    )
 
   withRange(withSelection(stream.command('read <name>')))
     .summary('print records and end')
@@ -46,8 +48,8 @@ export function addStreamCommands(program: Command, context: CliContext): void {
         'read telemetry --from 1000 --data ./data'
       ])
     )
-    .action((name: string, options: SelectOptions & { from: string; limit?: number }) =>
-      readStream(openSource(options), name, options, context)
+    .action(async (name: string, options: SelectOptions & { from: string; limit?: number }) =>
+      readStream(await openSource(options), name, options, context)
     )
 
   withRange(withFilter(withSource(stream.command('export <name>'))))
@@ -60,7 +62,9 @@ export function addStreamCommands(program: Command, context: CliContext): void {
       'after',
       examples(['export telemetry --format csv --output telemetry.csv', 'export telemetry | gzip > telemetry.ndjson.gz'])
     )
-    .action((name: string, options: SourceOptions & ExportFlags) => exportStream(openSource(options), name, options, context))
+    .action(async (name: string, options: SourceOptions & ExportFlags) =>
+      exportStream(await openSource(options), name, options, context)
+    )
 }
 
 interface ExportFlags {
