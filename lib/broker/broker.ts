@@ -43,6 +43,8 @@ export interface BrokerOptions extends AedesOptions {
   counters?: Counters
   logger?: BrokerLogger | undefined
   clock?: Clock
+  /** Told after each write of the store or a stream, by name, whether it succeeded; native engine only. */
+  onCommit?: (part: string, error: Error | undefined) => void
 }
 
 /** How often time-driven work is looked at: keep alive, timeouts, expiry. Milliseconds. */

@@ -42,8 +42,15 @@ export class NativeEngine implements Engine {
         sync: () => store.commit()
       },
       streams: streams.map(({ stream }) => stream),
-      onSync: (member, seconds) => (member.name === 'store' ? counters.storeSync : counters.streamSync).observe(seconds),
-      onFailure: (member, err) => logger?.error({ err, member: member.name }, 'commit failed; what it held was not acknowledged')
+      onSync: (member, seconds) => {
+        const histogram = member.name === 'store' ? counters.storeSync : counters.streamSync
+        histogram.observe(seconds)
+        broker.opts.onCommit?.(member.name, undefined)
+      },
+      onFailure: (member, err) => {
+        logger?.error({ err, member: member.name }, 'commit failed; what it held was not acknowledged')
+        broker.opts.onCommit?.(member.name, err)
+      }
     })
     this.context = new NativeContext(broker, store, commit, new StreamTargets(streams))
     this.#deliverer = new Deliverer(this.context)

@@ -1,0 +1,34 @@
+import type { CliContext } from './context.ts'
+import { runCli } from './main.ts'
+
+/** Runs the command line of this process and sets its exit code. */
+export async function runProcess(): Promise<void> {
+  const interrupted = new AbortController()
+  onSignals(() => {
+    // The first one asks for an orderly end, the second one means it.
+    if (interrupted.signal.aborted) process.exit(1)
+    interrupted.abort()
+  })
+  const args = process.argv.slice(2)
+  endQuietlyWithReader(args[0] === 'start')
+  const { stdout: out, stderr: err, stdin, env } = process
+  const context: CliContext = { out, err, in: stdin, env, signal: interrupted.signal }
+  process.exitCode = await runCli(args, context)
+  // Not process.exit(): what was written to a pipe may still be on its way.
+  stdin.unref?.()
+}
+
+function onSignals(stop: () => void): void {
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+}
+
+/** Nobody reads on (`| head`): that is the end of a command, but not of a broker. */
+function endQuietlyWithReader(isBroker: boolean): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      if (!isBroker) process.exit(0)
+    })
+  }
+}

@@ -1,0 +1,129 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseReadFrom } from '../admin/records-query.ts'
+import { topicFilterError } from '../topic/filter.ts'
+import { ADMIN_URL_DEFAULT } from './admin-client.ts'
+import type { CliContext } from './context.ts'
+import type { RecordFormat } from './record-text.ts'
+import { exportStream } from './stream-export.ts'
+import { listStreams } from './stream-ls.ts'
+import { readStream, tailStream } from './stream-read.ts'
+import { openSource, type SourceOptions } from './stream-source.ts'
+
+interface SelectOptions extends SourceOptions {
+  filter?: string
+  format: RecordFormat
+}
+
+/** `tributary stream ls|tail|read|export` */
+export function addStreamCommands(program: Command, context: CliContext): void {
+  const stream = program.command('stream').summary('look at streams and what is in them').description(sourceHelp)
+
+  withSource(stream.command('ls'))
+    .summary('list streams with their size and age')
+    .option('--json', 'print JSON')
+    .action(async (options: SourceOptions & { json?: boolean }) => listStreams(await openSource(options), options, context))
+
+  withSelection(stream.command('tail <name>'))
+    .summary('show the last records and then new ones as they arrive')
+    .option('-n, --lines <count>', 'how many of the last records to begin with', wholeNumber, 10)
+    .addHelpText(
+      'after',
+      examples([
+        'tail telemetry',
+        "tail telemetry -n 0 --filter 'devices/pump-7/#'",
+        'tail telemetry --format json | jq .payload'
+      ])
+    )
+    .action(async (name: string, options: SelectOptions & { lines: number }) =>
+      tailStream(await openSource(options), name, options, context)
+    )
+
+  withRange(withSelection(stream.command('read <name>')))
+    .summary('print records and end')
+    .addHelpText(
+      'after',
+      examples([
+        'read telemetry --limit 5',
+        'read telemetry --from 2024-05-01T12:00:00Z',
+        'read telemetry --from 1000 --data ./data'
+      ])
+    )
+    .action(async (name: string, options: SelectOptions & { from: string; limit?: number }) =>
+      readStream(await openSource(options), name, options, context)
+    )
+
+  withRange(withFilter(withSource(stream.command('export <name>'))))
+    .summary('write records to a file')
+    .addOption(
+      new Option('--format <format>', 'one JSON object per line, or a table').choices(['ndjson', 'csv']).default('ndjson')
+    )
+    .option('-o, --output <file>', 'file to write; - is standard output', '-')
+    .addHelpText(
+      'after',
+      examples(['export telemetry --format csv --output telemetry.csv', 'export telemetry | gzip > telemetry.ndjson.gz'])
+    )
+    .action(async (name: string, options: SourceOptions & ExportFlags) =>
+      exportStream(await openSource(options), name, options, context)
+    )
+}
+
+interface ExportFlags {
+  from: string
+  limit?: number
+  filter?: string
+  format: 'ndjson' | 'csv'
+  output: string
+}
+
+const sourceHelp = `Look at streams and what is in them.
+
+A running broker is asked over its admin listener (--admin). With --data the files of a data
+folder are read directly, whether a broker runs on it or not.`
+
+function withSource(command: Command): Command {
+  return command
+    .option('--admin <url>', `admin listener of a running broker (default: ${ADMIN_URL_DEFAULT})`)
+    .option('--data <dir>', 'read the files of this data folder instead')
+}
+
+function withFilter(command: Command): Command {
+  return command.option('--filter <filter>', 'only records whose topic matches this MQTT topic filter', topicFilter)
+}
+
+function withSelection(command: Command): Command {
+  return withFilter(withSource(command))
+    .addOption(new Option('--format <format>', 'how to print a record').choices(['text', 'json']).default('text'))
+    .addOption(new Option('--json', 'the same as --format json').implies({ format: 'json' }))
+}
+
+function withRange(command: Command): Command {
+  return command
+    .option('--from <position>', 'earliest, latest, an offset or a time such as 2024-05-01T12:00:00Z', position, 'earliest')
+    .option('--limit <count>', 'stop after this many records', positiveNumber)
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map(line => `  $ tributary stream ${line}`).join('\n')}`
+}
+
+function position(text: string): string {
+  if (parseReadFrom(text) === undefined) throw new InvalidArgumentError('expected earliest, latest, an offset or an ISO time')
+  return text
+}
+
+function topicFilter(text: string): string {
+  const problem = topicFilterError(text)
+  if (problem !== undefined)
+    throw new InvalidArgumentError(`expected an MQTT topic filter such as devices/+/telemetry: ${problem}`)
+  return text
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('expected a whole number')
+  return Number(text)
+}
+
+export function positiveNumber(text: string): number {
+  if (!/^0*[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('expected a whole number above 0')
+  return Number(text)
+}

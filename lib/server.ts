@@ -1,0 +1,256 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { LevelStore, lockFolder } from '../persistence/index.ts'
+import { Access } from './access/access.ts'
+import type { PeerIdentity } from './access/contract.ts'
+import { Health } from './admin/health.ts'
+import { type AdminServer, openAdminServer } from './admin/server.ts'
+import { Broker, type BrokerOptions } from './broker/broker.ts'
+import type { BrokerLimits } from './broker/limits.ts'
+import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
+import type { Config } from './config/config.ts'
+import type { Listener } from './listener/contract.ts'
+import { openListener } from './listener/open.ts'
+import { Counters, countUp } from './metrics/counters.ts'
+import { Metrics } from './metrics/registry.ts'
+import { Streams } from './stream/streams.ts'
+import { version } from './version.ts'
+
+export interface ServerOptions {
+  logger?: Logger
+}
+
+/** Where clients come in. */
+export interface ServerAddress {
+  transport: PeerIdentity['transport']
+  host: string
+  /** The port really bound. */
+  port: number
+  url: string
+}
+
+/**
+ * A whole broker in this process: storage, access, engine, admin server and listeners as the configuration says. The one place
+ * that knows every room; it opens them from the bottom up and closes them so that nothing accepted is lost.
+ */
+export class Server {
+  readonly broker: Broker
+  readonly streams: Streams
+  readonly #parts: Parts
+  #closing: Promise<void> | undefined
+
+  private constructor(parts: Parts) {
+    this.#parts = parts
+    this.broker = parts.broker
+    this.streams = parts.streams
+  }
+
+  /**
+   * Opens everything, or nothing: when one part cannot be opened, those before it are closed again and its error is thrown.
+   * @throws TributaryError TRB_DATA_LOCKED, TRB_ACCESS_FILE_INVALID, TRB_LISTENER_FAILED, TRB_STORE_CORRUPT, TRB_STREAM_CORRUPT
+   */
+  static async start(config: Config, options: ServerOptions = {}): Promise<Server> {
+    const cleanup = new Cleanup(options.logger)
+    try {
+      return new Server(await openParts(config, options, cleanup))
+    } catch (error) {
+      await cleanup.run()
+      throw error
+    }
+  }
+
+  get addresses(): ServerAddress[] {
+    return this.#parts.listeners.map(({ transport, host, port, url }) => ({ transport, host, port, url }))
+  }
+
+  /** Undefined when the configuration has no admin listener. */
+  get adminUrl(): string | undefined {
+    return this.#parts.admin?.url
+  }
+
+  /** Why `/readyz` says no; empty when it says yes. */
+  problems(): string[] {
+    return this.#parts.health.problems()
+  }
+
+  /** Reads password file, ACL file and certificates again. What is not valid is reported and the old one stays in force. */
+  async reload(): Promise<void> {
+    const { access, listeners } = this.#parts
+    const results = await Promise.allSettled([access.reload(), ...listeners.map(listener => listener.reload())])
+    const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+    if (errors.length === 1) throw errors[0]
+    if (errors.length > 1) throw new AggregateError(errors, errors.map(error => error.message).join('\n'))
+  }
+
+  /**
+   * Ends gracefully: not ready, no new connections, what was accepted is written and acknowledged, clients are told, files are
+   * closed. Called again it returns the same promise.
+   */
+  close(): Promise<void> {
+    this.#closing ??= closeParts(this.#parts)
+    return this.#closing
+  }
+}
+
+interface Parts {
+  config: Config
+  logger: Logger | undefined
+  health: Health
+  access: Access
+  streams: Streams
+  broker: Broker
+  admin: AdminServer | undefined
+  listeners: Listener[]
+  cleanup: Cleanup
+}
+
+async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cleanup): Promise<Parts> {
+  const lock = await lockFolder(config.data)
+  cleanup.add('data folder', () => lock.release())
+  const counters = new Counters()
+  const health = new Health()
+
+  const store = await LevelStore.open({ folder: join(config.data, 'store'), ...(logger ? { logger } : {}) })
+  cleanup.add('session store', () => store.close())
+  const declarations = Object.entries(config.streams).map(([name, settings]) => ({ name, ...settings }))
+  const streams = await Streams.open({ folder: join(config.data, 'streams'), declarations, ...(logger ? { logger } : {}) })
+  cleanup.add('streams', () => streams.close())
+  const access = await Access.load(config.access)
+
+  const broker = new Broker({
+    ...(access.hooks as BrokerOptions | undefined),
+    store,
+    streams: streams.declared(),
+    access,
+    limits: brokerLimits(config),
+    counters,
+    logger,
+    onCommit: (part, error) => health.wrote(part, error)
+  })
+  // Closed after the broker, so that /readyz can be asked while it drains.
+  let admin: AdminServer | undefined
+  cleanup.add('admin server', async () => admin?.close())
+  cleanup.add('broker', () => drain(broker, config, logger))
+  await broker.listen()
+
+  const metrics = new Metrics({
+    counters,
+    streams: () => streams.all().map(stream => stream.stats()),
+    sessions: () => ({ sessions: broker.sessionCount, subscriptions: broker.subscriptionCount }),
+    retainedMessages: () => store.retainedCount,
+    version: version()
+  })
+  const sources = {
+    problems: () => health.problems(),
+    renderMetrics: () => metrics.renderMetrics(),
+    streams,
+    declaration: (name: string) => config.streams[name],
+    clients: () => broker.describeClients()
+  }
+  if (config.admin !== false) {
+    admin = await openAdminServer({ ...config.admin, sources, ...(logger ? { log: logger } : {}) })
+    if (!isLoopback(config.admin.host)) {
+      logger?.warn({ url: admin.url }, 'the admin listener has no login and can be reached from other machines')
+    }
+  }
+
+  const listeners: Listener[] = []
+  cleanup.add('listeners', () => closeAll(listeners))
+  await openListeners(config, { broker, counters, logger, listeners })
+  health.phase = 'open'
+  return { config, logger, health, access, streams, broker, admin, listeners, cleanup }
+}
+
+/** 65535 is all a CONNECT can ask for, so in the configuration it means no limit; the broker says 0. */
+function brokerLimits({ limits }: Config): Partial<BrokerLimits> {
+  return { ...limits, keepAliveSecondsMax: limits.keepAliveSecondsMax === 65_535 ? 0 : limits.keepAliveSecondsMax }
+}
+
+interface Reception {
+  broker: Broker
+  counters: Counters
+  logger: Logger | undefined
+  /** Filled one by one, so that those that are open can be closed when the next one fails. */
+  listeners: Listener[]
+}
+
+async function openListeners(config: Config, { broker, counters, logger, listeners }: Reception): Promise<void> {
+  const { maxConnections, maxPacketBytes } = config.limits
+  for (const [i, settings] of config.listeners.entries()) {
+    const name = `listeners[${i}]`
+    const listener = await openListener(settings, {
+      name,
+      anonymousAllowed: anonymousAllowed(settings, config.access),
+      connectionsMax: maxConnections,
+      // A WebSocket message may carry several packets.
+      messageBytesMax: maxPacketBytes * 2,
+      onConnection: (stream, request, peer) => {
+        // Each listener refuses more cheaply by itself; this is for all of them together.
+        if (broker.connections.size < maxConnections) broker.accept(stream, request, peer)
+        else {
+          countUp(counters.connectionsClosed, 'connection-limit')
+          stream.on('error', () => {}).destroy()
+        }
+      },
+      onRefused: reason => countUp(counters.connectionsClosed, `refused-${reason}`),
+      ...(logger ? { log: logger } : {})
+    })
+    listeners.push(listener)
+    logger?.debug({ listener: name, url: listener.url }, 'listening')
+  }
+}
+
+async function closeParts({ health, logger, cleanup }: Parts): Promise<void> {
+  health.phase = 'closing'
+  logger?.debug('closing')
+  const failed = await cleanup.run()
+  if (failed.length > 0) throw failed[0]
+  logger?.debug('closed')
+}
+
+/** Waits for the broker to finish what it accepted, but not for ever: a client may never take its last bytes. */
+async function drain(broker: Broker, { shutdown }: Config, logger: Logger | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>(resolve => {
+    timer = setTimeout(resolve, shutdown.drainTimeoutMs, 'late')
+  })
+  const drained = new Promise<void>((resolve, reject) => broker.close(error => (error ? reject(error) : resolve())))
+  if ((await Promise.race([drained, late])) === 'late') {
+    logger?.warn({ connections: broker.connections.size }, 'not everything was finished in time; closing what is left')
+    for (const connection of broker.connections) connection.conn.destroy()
+  }
+  clearTimeout(timer)
+}
+
+async function closeAll(listeners: readonly Listener[]): Promise<void> {
+  await Promise.all(listeners.map(listener => listener.close()))
+}
+
+/** What to close, last opened first. */
+class Cleanup {
+  readonly #logger: Logger | undefined
+  readonly #steps: { name: string; close: () => Promise<void> }[] = []
+
+  constructor(logger: Logger | undefined) {
+    this.#logger = logger
+  }
+
+  add(name: string, close: () => Promise<void>): void {
+    this.#steps.push({ name, close })
+  }
+
+  /** A step that fails does not keep the others from their turn. Returns what failed. */
+  async run(): Promise<Error[]> {
+    const errors: Error[] = []
+    for (const { name, close } of this.#steps.reverse()) {
+      try {
+        await close()
+      } catch (error) {
+        this.#logger?.error({ err: error, part: name }, 'could not be closed properly')
+        errors.push(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    this.#steps.length = 0
+    return errors
+  }
+}
