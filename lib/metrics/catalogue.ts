@@ -173,7 +173,7 @@ export const catalogue: readonly MetricDefinition[] = [
     'gauge',
     'stream_records',
     ['stream'],
-    'Records that can be read from a stream.',
+    'Offsets a stream spans, from its earliest record to its end.',
     perStream(({ earliestOffset, nextOffset }) => nextOffset - earliestOffset)
   ),
   metric(

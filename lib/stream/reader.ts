@@ -52,7 +52,7 @@ export class LogReader {
         await this.#view.changed(signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal)
         continue
       }
-      const records = this.#select(await this.#readBlock(), end)
+      const records = this.#select(await this.#readBlock())
       if (records.length > 0) return records
     }
     return undefined
@@ -198,7 +198,7 @@ export class LogReader {
   }
 
   /** Leaves out what the read does not want: before its time, behind its end, above its limit. */
-  #select(records: StreamRecord[], endOffset: Offset): StreamRecord[] {
+  #select(records: StreamRecord[]): StreamRecord[] {
     let wanted = records
     if (this.#fromTimeMs !== undefined) {
       const timeMs = this.#fromTimeMs
@@ -207,8 +207,11 @@ export class LogReader {
       this.#fromTimeMs = undefined
       wanted = wanted.slice(first)
     }
+    // Only a read that ends somewhere leaves out what came later: the position is behind all that was decoded.
     const last = wanted.at(-1)
-    if (last !== undefined && last.offset >= endOffset) wanted = wanted.filter(record => record.offset < endOffset)
+    if (!this.#options.follow && last !== undefined && last.offset >= this.#endOffset) {
+      wanted = wanted.filter(record => record.offset < this.#endOffset)
+    }
     if (wanted.length > this.#remaining) wanted = wanted.slice(0, this.#remaining)
     this.#remaining -= wanted.length
     return wanted

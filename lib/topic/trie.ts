@@ -115,6 +115,7 @@ export class TopicTrie<T> {
     }
     return found
   }
+
   #child(node: Node<T>, level: string): Node<T> {
     const known = level === '+' ? node.plus : node.children?.get(level)
     if (known !== undefined) return known

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { t } from 'tap'
-import { renderConfigurationPage, renderJsonSchema } from '../../lib/config/documentation.ts'
+import { renderConfigurationPage, renderJsonSchema } from './configuration-page.ts'
 
 /** With UPDATE_DOCS=1 the committed files are written instead of compared. */
 function committed(name: string, current: string): string {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
-import { openStreamReader } from '../../lib/stream/stream-reader.ts'
+import t, { type Test } from 'tap'
+import { openStreamReader } from '../../lib/stream/read-only-log.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { RawClient } from '../support/raw-client.ts'
 import { StubbornPublisher } from './stubborn-publisher.ts'
@@ -88,7 +88,13 @@ t.test(
   }
 )
 
-function check(t: Tap.Test, where: string, publisher: StubbornPublisher, arrived: number[], qos: number): void {
+function check(
+  t: Pick<Test, 'same' | 'ok' | 'equal'>,
+  where: string,
+  publisher: StubbornPublisher,
+  arrived: number[],
+  qos: number
+): void {
   const seen = new Set(arrived)
   const lost = [...publisher.acknowledged].filter(sequence => !seen.has(sequence))
   t.same(lost, [], `${where}: ${publisher.clientId}: ${publisher.acknowledged.size} acknowledged messages, none lost`)
@@ -98,8 +104,4 @@ function check(t: Tap.Test, where: string, publisher: StubbornPublisher, arrived
     `${where}: ${publisher.clientId}: in order of publishing`
   )
   if (qos === 2) t.equal(arrived.length, seen.size, `${where}: ${publisher.clientId}: QoS 2 exactly once`)
-}
-
-declare namespace Tap {
-  type Test = Parameters<Parameters<typeof t.test>[1] & ((t: never) => unknown)>[0] & typeof t
 }

@@ -2,10 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { t } from 'tap'
 import { catalogue } from '../../lib/metrics/catalogue.ts'
 import { Counters, countUp } from '../../lib/metrics/counters.ts'
-import { processMetricNames, renderMetricsPage } from '../../lib/metrics/documentation.ts'
 import { Metrics } from '../../lib/metrics/registry.ts'
+import type { StreamStats } from '../../lib/stream/contract.ts'
+import { processMetricNames, renderMetricsPage } from './metrics-page.ts'
 
-const telemetry = {
+const telemetry: StreamStats = {
   name: 'telemetry',
   earliestOffset: 10,
   nextOffset: 25,
@@ -14,7 +15,7 @@ const telemetry = {
   earliestTimestampMs: 1_700_000_000_500,
   latestTimestampMs: 1_700_000_001_000
 }
-const empty = {
+const empty: StreamStats = {
   ...telemetry,
   name: 'empty',
   earliestOffset: 0,

@@ -7,6 +7,7 @@ import type { PeerIdentity } from '../../lib/access/contract.ts'
 import { Broker, type BrokerOptions, type Clock } from '../../lib/broker/broker.ts'
 import type { AckMode } from '../../lib/broker/native/stream-targets.ts'
 import type { Stream, StreamRecord } from '../../lib/stream/contract.ts'
+import type { FileSystem } from '../../lib/stream/file-system.ts'
 import { Streams } from '../../lib/stream/streams.ts'
 import type { SessionStore } from '../../persistence/contract.ts'
 import { LevelStore } from '../../persistence/level-store.ts'
@@ -32,6 +33,7 @@ export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'stream
   wrapStore?: (store: SessionStore) => SessionStore
   wrapStream?: (stream: Stream) => Stream
   peer?: PeerIdentity
+  fileSystem?: FileSystem
 }
 
 /** A broker on a real store and a real stream in a temporary folder, behind a TCP port. */
@@ -73,7 +75,7 @@ export class TestBroker {
   }
 
   static async #open(folder: string, options: TestBrokerOptions): Promise<TestBroker> {
-    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, ...brokerOptions } = options
+    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, fileSystem, ...brokerOptions } = options
     const store = await LevelStore.open({ folder: join(folder, 'store') })
     const declaration = {
       name: 'telemetry',
@@ -83,7 +85,11 @@ export class TestBroker {
       retention: { ageMs: 0, bytes: 0 },
       ack
     }
-    const streams = await Streams.open({ folder: join(folder, 'streams'), declarations: [declaration] })
+    const streams = await Streams.open({
+      folder: join(folder, 'streams'),
+      declarations: [declaration],
+      ...(fileSystem ? { fileSystem } : {})
+    })
     const broker = new Broker({
       ...brokerOptions,
       store: wrapStore ? wrapStore(store) : store,

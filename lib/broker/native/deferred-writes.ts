@@ -70,7 +70,7 @@ export class DeferredWrites implements CommitWaiter {
     const connection = this.#connection
     if (failure) {
       // No ack for what is not on disk: the publisher keeps its copy and sends it again.
-      connection.disconnect(reasonCode.serverUnavailable, failure.error, 'commit-failed')
+      connection.disconnect(reasonCode.implementationSpecificError, failure.error, 'commit-failed')
       return
     }
     if (connection.closed) return

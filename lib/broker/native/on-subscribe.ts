@@ -98,7 +98,7 @@ export class SubscribeHandler {
     }
     commit.join({
       committed: (_epoch, failure) => {
-        if (failure) connection.disconnect(reasonCode.serverUnavailable, failure.error, 'commit-failed')
+        if (failure) connection.disconnect(reasonCode.implementationSpecificError, failure.error, 'commit-failed')
         then()
       }
     })

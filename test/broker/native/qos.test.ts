@@ -116,7 +116,8 @@ t.test(
     const arrived = await client.ping()
     t.equal(arrived.length, 1)
     t.equal(arrived[0]?.qos, 1)
-    t.same([...(arrived[0]?.properties as { subscriptionIdentifier: number[] }).subscriptionIdentifier].sort(), [3, 9])
+    const { subscriptionIdentifier } = arrived[0]?.properties as { subscriptionIdentifier: number[] }
+  t.same([...subscriptionIdentifier].sort(), [3, 9])
   }
 )
 

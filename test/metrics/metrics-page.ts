@@ -1,4 +1,4 @@
-import { catalogue, type MetricDefinition } from './catalogue.ts'
+import { catalogue, type MetricDefinition } from '../../lib/metrics/catalogue.ts'
 
 /** docs/metrics.md, made from the catalogue so that it cannot say anything else. */
 export function renderMetricsPage(): string {

@@ -1,7 +1,7 @@
 import { stringify } from 'yaml'
-import { branchesOf, type JsonSchema } from './json-schema.ts'
-import { jsonSchema } from './schema.ts'
-import { durationPattern, sizePattern } from './units.ts'
+import { branchesOf, type JsonSchema } from '../../lib/config/json-schema.ts'
+import { jsonSchema } from '../../lib/config/schema.ts'
+import { durationPattern, sizePattern } from '../../lib/config/units.ts'
 
 /** docs/configuration.md, made from the schema so that it cannot say anything else. */
 export function renderConfigurationPage(): string {

@@ -1,0 +1,56 @@
+import { type File, type FileSystem, NodeFileSystem, type OpenMode } from '../../lib/stream/file-system.ts'
+
+/** A real file system whose writes fail while `failure` is set, as they do on a full or a broken disk. */
+export class FailingFileSystem implements FileSystem {
+  /** 'ENOSPC', 'EIO' ... ; undefined = all is well. */
+  failure: string | undefined
+  failures = 0
+  readonly #inner = new NodeFileSystem()
+
+  async open(path: string, mode: OpenMode): Promise<File> {
+    const file = await this.#inner.open(path, mode)
+    return {
+      read: file.read.bind(file),
+      size: file.size.bind(file),
+      close: file.close.bind(file),
+      write: async (buffers, position) => {
+        await this.#fail('write')
+        await file.write(buffers, position)
+      },
+      truncate: async bytes => {
+        await this.#fail('truncate')
+        await file.truncate(bytes)
+      },
+      sync: async () => {
+        await this.#fail('fsync')
+        await file.sync()
+      }
+    }
+  }
+
+  readdir(folder: string): Promise<string[]> {
+    return this.#inner.readdir(folder)
+  }
+
+  mkdir(folder: string): Promise<void> {
+    return this.#inner.mkdir(folder)
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#inner.rename(from, to)
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.#inner.unlink(path)
+  }
+
+  syncFolder(folder: string): Promise<void> {
+    return this.#inner.syncFolder(folder)
+  }
+
+  async #fail(call: string): Promise<void> {
+    if (this.failure === undefined) return
+    this.failures++
+    throw Object.assign(new Error(`${this.failure}: ${call}`), { code: this.failure })
+  }
+}
