@@ -1,0 +1,41 @@
+/** What `import ... from 'tributary'` gives: the broker for Node.js developers, and the whole server. */
+
+import { Broker, type BrokerOptions } from './broker/broker.ts'
+
+export type { LevelStoreOptions } from '../persistence/index.ts'
+export { LevelStore } from '../persistence/index.ts'
+export type {
+  AuthenticationVerdict,
+  Authenticator,
+  CompiledPolicy,
+  Credentials,
+  Identity,
+  PeerIdentity,
+  Policy
+} from './access/contract.ts'
+export type { BrokerLogger, BrokerOptions } from './broker/broker.ts'
+export { Broker } from './broker/broker.ts'
+export type { ClientDescription } from './broker/client-description.ts'
+export type { Connection } from './broker/connection.ts'
+export type { BrokerLimits } from './broker/limits.ts'
+export type { Config } from './config/config.ts'
+export { defaultConfig, loadConfig, parseConfig } from './config/load.ts'
+export type { ErrorCode } from './errors.ts'
+export { errorCodes, TributaryError } from './errors.ts'
+export type { Message } from './mqtt/message.ts'
+export type { Properties, PublishPacket, Qos } from './mqtt/packet.ts'
+export { reasonCode } from './mqtt/reason-code.ts'
+export type { ServerAddress, ServerOptions } from './server.ts'
+export { Server } from './server.ts'
+export type { ReadFrom, ReadOptions, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
+export type { StreamDeclaration } from './stream/streams.ts'
+export { Streams } from './stream/streams.ts'
+
+/**
+ * A broker that is ready to `handle` connections, as `Aedes.createBroker`. With Aedes' options alone it is as durable as the
+ * persistence plugged in; with `store` and `streams` it acknowledges nothing before it is on disk. For listeners, configuration
+ * and everything else there is `Server.start`.
+ */
+export function createBroker(options?: BrokerOptions): Promise<Broker> {
+  return Broker.createBroker(options)
+}
