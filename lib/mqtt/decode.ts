@@ -3,19 +3,21 @@ import { decodeConnect } from './decode-connect.ts'
 import { decodeAuth, decodeDisconnect } from './decode-disconnect.ts'
 import { decodeSubscribe, decodeUnsubscribe } from './decode-subscribe.ts'
 import { type Frame, isLengthPadded } from './frame.ts'
-import type { ControlPacket, ProtocolVersion } from './packet.ts'
+import type { AckPacket, ControlPacket, ProtocolVersion } from './packet.ts'
 import { packetType } from './packet-type.ts'
 import { Reader } from './reader.ts'
 import { reasonCode } from './reason-code.ts'
 
 /**
- * Decodes what a client may send, PUBLISH aside (viewPublish(), decodePublish()). A CONNECT learns its version itself, whatever
+ * Decodes what a client may send, PUBLISH aside (viewPublish()). A CONNECT learns its version itself, whatever
  * `version` says. Whether the packet may come at this moment is the session's question, as are the syntax of Topic Filters
  * (answered one by one in the SUBACK) and the longest Client Identifier.
  *
  * Throws PacketError, and nothing else, for anything the standard does not allow. The packet shares no memory with `bytes`.
  */
 export function decodePacket(bytes: Buffer, frame: Frame, version: ProtocolVersion): ControlPacket {
+  const ack = shortestAck(bytes, frame)
+  if (ack !== undefined) return ack
   const reader = new Reader(bytes, frame.bodyStart, frame.bodyEnd)
   const padded = isLengthPadded(bytes, frame)
   if (frame.type === packetType.connect) {
@@ -63,6 +65,21 @@ export function decodePacket(bytes: Buffer, frame: Frame, version: ProtocolVersi
     default:
       return reader.malformed('packet type 0 is reserved (table 2-1)')
   }
+}
+
+const ackCommands = [undefined, undefined, undefined, undefined, 'puback', 'pubrec', 'pubrel', 'pubcomp'] as const
+
+/**
+ * The two-byte form of an acknowledgement, which every version shares: read without more ado because every QoS 1 delivery comes
+ * back as one. Undefined for anything else, and for anything that is not perfectly in order.
+ */
+function shortestAck(bytes: Buffer, frame: Frame): AckPacket | undefined {
+  const { type, flags, bodyStart } = frame
+  const cmd = ackCommands[type]
+  if (cmd === undefined || frame.bodyEnd - bodyStart !== 2 || frame.lengthBytes !== 1) return undefined
+  if (flags !== (type === packetType.pubrel ? 2 : 0)) return undefined
+  const messageId = (bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!
+  return messageId === 0 ? undefined : { cmd, messageId, reasonCode: reasonCode.success, properties: {} }
 }
 
 /**

@@ -1,13 +1,13 @@
 /**
  * Packets as plain objects. Field names are those of `mqtt-packet` (`cmd`, `messageId`, `clientId` ...) because Aedes hooks and
- * events hand these objects to users. The hot path does not build them: it works on views of the bytes (decode-publish.ts).
+ * events hand these objects to users. The hot path does not build them: it works on views of the bytes (publish-view.ts).
  */
 
 export type Qos = 0 | 1 | 2
 /** Protocol Level byte of CONNECT: 3 = MQTT 3.1, 4 = MQTT 3.1.1, 5 = MQTT 5. */
 export type ProtocolVersion = 3 | 4 | 5
 
-/** User properties in wire order; a name may repeat [MQTT-3.1.3-10]. `mqtt-packet` merges them into an object: see toUserPropertyObject. */
+/** User properties in wire order; a name may repeat [MQTT-3.1.3-10]. `mqtt-packet` merges them into an object: see lib/broker/aedes-packet.ts. */
 export type UserProperties = [name: string, value: string][]
 
 /** MQTT 5 properties, section 2.2.2.2. Only those allowed in the packet at hand are ever set. */

@@ -66,7 +66,7 @@ export function topicMatches(filter: string, topic: string): boolean {
     }
     if (f === filterEnd) return t === topicEnd
     // '/#' also stands for the level above it (section 4.7.1.2): a/# matches a.
-    if (t === topicEnd) return f + 2 === filterEnd && filter.charCodeAt(f + 1) === hash
+    if (t === topicEnd) return filter.charCodeAt(f + 1) === hash
     f++
     t++
   }

@@ -30,6 +30,8 @@ export class TopicTrie<T> {
   readonly #root = new Node<T>(undefined, '')
   #size = 0
   #nodes = 0
+  /** The topic at hand, level by level; kept because a new array for each match would cost more than filling this one. */
+  readonly #levels: string[] = []
   /** Work list of match(): nodes to visit and the topic level they stand before. Empty between calls. */
   readonly #pending: Node<T>[] = []
   readonly #depths: number[] = []
@@ -83,7 +85,9 @@ export class TopicTrie<T> {
    */
   match(topic: string): T[] {
     const found: T[] = []
-    const levels = topic.split('/')
+    if (this.#size === 0) return found
+    const levels = this.#levels
+    fillLevels(levels, topic)
     const pending = this.#pending
     const depths = this.#depths
     const root = this.#root
@@ -145,6 +149,18 @@ export class TopicTrie<T> {
       node = parent
     }
   }
+}
+
+/** What split('/') returns, in less than half the time. */
+function fillLevels(levels: string[], topic: string): void {
+  let count = 0
+  let start = 0
+  for (let end = topic.indexOf('/'); end !== -1; end = topic.indexOf('/', start)) {
+    levels[count++] = topic.slice(start, end)
+    start = end + 1
+  }
+  levels[count++] = topic.slice(start)
+  levels.length = count
 }
 
 /** The levels of a filter; a final '#' is told apart, because its values live in the node above it. */

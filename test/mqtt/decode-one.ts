@@ -1,9 +1,9 @@
 import { decodePacket } from '../../lib/mqtt/decode.ts'
-import { decodePublish } from '../../lib/mqtt/decode-publish.ts'
 import { Frame, frameMalformed, readFrame } from '../../lib/mqtt/frame.ts'
 import type { ControlPacket, ProtocolVersion, PublishPacket } from '../../lib/mqtt/packet.ts'
 import { PacketError } from '../../lib/mqtt/packet-error.ts'
 import { packetType } from '../../lib/mqtt/packet-type.ts'
+import { decodePublish } from './decode-publish.ts'
 
 /** The one packet that fills bytes[start, end), as the connection would read it; undefined when it is not whole. */
 export function decodeOne(

@@ -46,6 +46,18 @@ t.test('a packet is too large by its whole size, and that is known before its bo
   t.equal(readFrame(Buffer.from([0x32, 0xff, 0xff, 0xff, 0x7f]), 0, 5, 1 << 20, frame), -2)
 })
 
+t.test('an incomplete packet says how far it will reach as soon as its length is known', async t => {
+  const frame = new Frame()
+  const bytes = Buffer.from([0xc0, 0, 0x30, 0x80, 0x01, 0, 1])
+  readFrame(bytes, 0, 7, big, frame)
+  t.equal(readFrame(bytes, 2, 7, big, frame), 0)
+  t.equal(frame.bodyEnd, 133)
+  t.equal(readFrame(bytes, 2, 4, big, frame), 0)
+  t.equal(frame.bodyEnd, 0)
+  t.equal(readFrame(bytes, 2, 3, big, frame), 0)
+  t.equal(frame.bodyEnd, 0)
+})
+
 t.test('padding is seen even when the body is empty', async t => {
   const frame = new Frame()
   const padded = Buffer.from([0xc0, 0x80, 0x00])

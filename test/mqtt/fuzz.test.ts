@@ -1,7 +1,6 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { AckView, viewAck } from '../../lib/mqtt/ack-view.ts'
 import { Frame, readFrame } from '../../lib/mqtt/frame.ts'
 import type { ProtocolVersion } from '../../lib/mqtt/packet.ts'
 import { PacketError } from '../../lib/mqtt/packet-error.ts'
@@ -74,7 +73,7 @@ t.test('random bytes are a packet, incomplete or a PacketError, whatever lies ar
       // The same with a Remaining Length that fits, which random bytes seldom have.
       isContained(raw(bytes[0]!, Buffer.from(bytes.subarray(1))), protocolVersion)
     }),
-    { numRuns: 4000 }
+    { numRuns: 3000 }
   )
   t.pass()
 })
@@ -98,7 +97,7 @@ t.test('packets with a few bytes changed are a packet, incomplete or a PacketErr
       isContained(bytes, entry.version)
       if (bytes.length > 0 && 'refused' in Object(outcome(bytes, entry.version, 0))) refused++
     }),
-    { numRuns: 6000 }
+    { numRuns: 3000 }
   )
   t.ok(refused > 500, 'and many of them are refused')
 })
@@ -156,29 +155,7 @@ t.test('the fast scan of PUBLISH properties accepts exactly what the property ta
       deepStrictEqual(view.payloadFormatIndicator, slow.payloadFormatIndicator ?? -1)
       deepStrictEqual(view.payloadEnd - view.payloadStart, 1)
     }),
-    { numRuns: 6000 }
-  )
-  t.ok(accepted > 500, 'and many of them are accepted')
-})
-
-t.test('viewAck() judges random acknowledgements as decodePacket() does', async t => {
-  const frame = new Frame()
-  const view = new AckView()
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 0x40, max: 0x7f }),
-      fc.uint8Array({ maxLength: 12 }),
-      version,
-      (firstByte, body, protocolVersion) => {
-        const bytes = raw(firstByte, Buffer.from(body))
-        readFrame(bytes, 0, bytes.length, 1000, frame)
-        const code = viewAck(bytes, frame, protocolVersion, view)
-        const slow = outcome(bytes, protocolVersion, 0) as { refused?: number; messageId?: number; reasonCode?: number }
-        deepStrictEqual(code, slow.refused ?? 0)
-        if (code === 0) deepStrictEqual([view.packetId, view.reasonCode], [slow.messageId, slow.reasonCode])
-      }
-    ),
     { numRuns: 3000 }
   )
-  t.pass()
+  t.ok(accepted > 500, 'and many of them are accepted')
 })

@@ -3,7 +3,6 @@ import type { Properties } from '../../lib/mqtt/packet.ts'
 import { decodeMessageProperties, encodeMessageProperties } from '../../lib/mqtt/properties.ts'
 import { propertyId } from '../../lib/mqtt/property-id.ts'
 import { propertyRules } from '../../lib/mqtt/property-table.ts'
-import { fromUserPropertyObject, toUserPropertyObject } from '../../lib/mqtt/user-properties.ts'
 import { packetErrorOf } from './decode-one.ts'
 import { join } from './packets/case.ts'
 
@@ -46,27 +45,4 @@ t.test('what does not travel with a message is left out', async t => {
 t.test('stored properties that are damaged are refused', async t => {
   t.equal(packetErrorOf(() => decodeMessageProperties(join([0x03, 0, 9, 0x61])))?.reasonCode, 0x81)
   t.equal(packetErrorOf(() => decodeMessageProperties(join([0x7f])))?.reasonCode, 0x81)
-})
-
-t.test('user properties take the shape of mqtt-packet and back, whatever their names', async t => {
-  const object = toUserPropertyObject([
-    ['a', '1'],
-    ['__proto__', 'x'],
-    ['constructor', 'y'],
-    ['a', '2'],
-    ['a', '3']
-  ])
-  t.equal(Object.getPrototypeOf(object), null)
-  t.strictSame(Object.entries(object), [
-    ['a', ['1', '2', '3']],
-    ['__proto__', 'x'],
-    ['constructor', 'y']
-  ])
-  t.strictSame(fromUserPropertyObject(object), [
-    ['a', '1'],
-    ['a', '2'],
-    ['a', '3'],
-    ['__proto__', 'x'],
-    ['constructor', 'y']
-  ])
 })

@@ -169,6 +169,12 @@ export const publishCases: PacketCase[] = [
     reasonCode: 0x81
   },
   {
+    title: 'PUBLISH with a Property Length one byte beyond the packet (5)',
+    version: 5,
+    bytes: raw(0x30, field('a/b'), 2, 0x01),
+    reasonCode: 0x81
+  },
+  {
     title: '[MQTT-1.5.5-1] PUBLISH with a padded Property Length (5)',
     version: 5,
     bytes: raw(0x30, field('a/b'), 0x80, 0x00, payload),

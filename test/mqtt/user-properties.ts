@@ -1,4 +1,4 @@
-import type { UserProperties } from './packet.ts'
+import type { UserProperties } from '../../lib/mqtt/packet.ts'
 
 /** User properties in the shape `mqtt-packet` and `mqtt` use: a name that repeats has a list of values. */
 export type UserPropertyObject = Record<string, string | string[]>
@@ -13,10 +13,4 @@ export function toUserPropertyObject(properties: UserProperties): UserPropertyOb
     else known.push(value)
   }
   return object
-}
-
-export function fromUserPropertyObject(object: UserPropertyObject): UserProperties {
-  return Object.entries(object).flatMap(([name, value]) =>
-    (typeof value === 'string' ? [value] : value).map((each): [string, string] => [name, each])
-  )
 }

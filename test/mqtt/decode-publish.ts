@@ -1,13 +1,13 @@
-import { topicNameError } from '../topic/name.ts'
-import type { Frame } from './frame.ts'
-import type { Properties, ProtocolVersion, PublishPacket } from './packet.ts'
-import { PacketError } from './packet-error.ts'
-import { readProperties } from './properties.ts'
-import { propertyOwner } from './property-table.ts'
-import { PublishView, viewPublish } from './publish-view.ts'
-import { Reader } from './reader.ts'
-import { reasonCode } from './reason-code.ts'
-import { utf8Error } from './utf8.ts'
+import type { Frame } from '../../lib/mqtt/frame.ts'
+import type { Properties, ProtocolVersion, PublishPacket } from '../../lib/mqtt/packet.ts'
+import { PacketError } from '../../lib/mqtt/packet-error.ts'
+import { readProperties } from '../../lib/mqtt/properties.ts'
+import { propertyOwner } from '../../lib/mqtt/property-table.ts'
+import { PublishView, viewPublish } from '../../lib/mqtt/publish-view.ts'
+import { Reader } from '../../lib/mqtt/reader.ts'
+import { reasonCode } from '../../lib/mqtt/reason-code.ts'
+import { utf8Error } from '../../lib/mqtt/utf8.ts'
+import { topicNameError } from '../../lib/topic/name.ts'
 
 /**
  * A client's PUBLISH as an object that shares no memory with `bytes`, the Topic Name checked too; '' where a Topic Alias stands
