@@ -15,6 +15,8 @@ export interface CommitMember {
   readonly name: string
   readonly dirty: boolean
   sync(): Promise<void>
+  /** Limits the next sync to what was written so far. */
+  seal?(): void
 }
 
 /** Why an epoch is not durable. What a failed store was given stays in its batch; what a failed stream was given is gone. */
@@ -99,6 +101,9 @@ export class GroupCommit {
     const failedStreams = new Set<string>()
     let error: Error | undefined
     const store = this.#store?.dirty ? this.#store : undefined
+    // What arrives from here on belongs to the next epoch, in every file alike: a record must not overtake its packet id, which
+    // would be in the store only with the commit after this one.
+    for (const stream of this.#streams) stream.seal?.()
     if (store && storeFirst) {
       error = await this.#sync(store)
       // Without the store the streams must wait too: they stay dirty and go with the next attempt.

@@ -111,6 +111,11 @@ export interface Stream {
     payloadEnd: number
   ): Offset
   /**
+   * Ends the batch: the next sync() writes what was appended before this call and nothing that is appended after it. For callers
+   * that must put something else on disk between the two calls, before the records and not before later ones.
+   */
+  seal(): void
+  /**
    * Makes everything appended before the call durable with one write. One at a time: the caller awaits it before calling again;
    * appends made meanwhile go into the next batch. Rejects TRB_STREAM_WRITE_FAILED (a StreamWriteError); then EVERY record that
    * was not durable yet is discarded, those appended since the call included, in the same turn in which the promise rejects. None

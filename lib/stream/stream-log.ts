@@ -61,6 +61,9 @@ export class StreamLog implements Stream, LogView {
   #batch: RecordWriter | undefined
   #fullBatches: RecordWriter[] = []
   #fullBytes = 0
+  /** Cut off by seal(): what the next sync writes, and no more. */
+  #sealedBatches: RecordWriter[] | undefined
+  #sealedBytes = 0
   #nextOffset: Offset
   /** The Buffer that appends took their payload from last, and a view of it. */
   #viewed: Buffer | undefined
@@ -116,11 +119,11 @@ export class StreamLog implements Stream, LogView {
   }
 
   get dirty(): boolean {
-    return this.#batch !== undefined || this.#fullBatches.length > 0
+    return this.#batch !== undefined || this.#fullBatches.length > 0 || this.#sealedBatches !== undefined
   }
 
   get pendingBytes(): number {
-    return this.#fullBytes + (this.#batch?.at ?? 0)
+    return this.#sealedBytes + this.#fullBytes + (this.#batch?.at ?? 0)
   }
 
   /**
@@ -165,6 +168,15 @@ export class StreamLog implements Stream, LogView {
     }
     batch.add(source, qos, retain, timestampMs, expiresAtMs, properties, bytes, this.#view, payloadStart, payloadEnd)
     return this.#nextOffset++
+  }
+
+  seal(): void {
+    const bytes = this.#fullBytes + (this.#batch?.at ?? 0)
+    const batches = this.#takeUnsealed()
+    if (batches.length === 0) return
+    if (this.#sealedBatches === undefined) this.#sealedBatches = batches
+    else this.#sealedBatches.push(...batches)
+    this.#sealedBytes += bytes
   }
 
   sync(): Promise<void> {
@@ -226,6 +238,7 @@ export class StreamLog implements Stream, LogView {
   async #close(): Promise<void> {
     if (this.#state === 'closed') return
     try {
+      this.seal()
       await this.#commit(this.#generation)
     } finally {
       this.#state = 'closed'
@@ -244,8 +257,17 @@ export class StreamLog implements Stream, LogView {
     return this.#batch
   }
 
-  /** Everything appended so far; the next append begins a new batch. */
+  /** What a sync writes: what was sealed, or else everything appended so far. */
   #takeBatches(): RecordWriter[] {
+    const sealed = this.#sealedBatches
+    if (sealed === undefined) return this.#takeUnsealed()
+    this.#sealedBatches = undefined
+    this.#sealedBytes = 0
+    return sealed
+  }
+
+  /** Everything appended since the last seal; the next append begins a new batch. */
+  #takeUnsealed(): RecordWriter[] {
     const batches = this.#fullBatches
     if (this.#batch !== undefined) batches.push(this.#batch)
     this.#batch = undefined
@@ -300,6 +322,7 @@ export class StreamLog implements Stream, LogView {
     const from = this.durableOffset
     const end = this.#nextOffset
     this.#recycle(this.#takeBatches())
+    this.#recycle(this.#takeUnsealed())
     this.#nextOffset = from
     this.#generation++
     this.#lastFailure = new StreamWriteError(this.name, from, end, this.#state !== 'failed', cause)

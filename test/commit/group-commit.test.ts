@@ -122,3 +122,20 @@ t.test('flush with nothing dirty resolves', async t => {
   const commit = new GroupCommit({ store: new ManualMember('store'), streams: [] })
   t.equal(await commit.flush(), undefined)
 })
+
+t.test('what is appended while the store goes first is not synced with the epoch before it', async t => {
+  const log: string[] = []
+  const store = new ManualMember('store', log)
+  const stream = new ManualMember('telemetry', log)
+  const sealing = Object.assign(stream, { seal: () => log.push('telemetry is sealed') })
+  const commit = new GroupCommit({ store, streams: [sealing] })
+  store.dirty = true
+  stream.dirty = true
+  commit.storeFirst()
+  commit.schedule()
+  await turn()
+  t.same(log, ['telemetry is sealed', 'store syncs'], 'sealed before the store begins')
+  store.syncs[0]?.resolve()
+  await turn()
+  stream.syncs[0]?.resolve()
+})

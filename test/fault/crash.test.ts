@@ -17,7 +17,10 @@ t.test('what a kill -9 leaves behind', { timeout: 60_000 }, async t => {
   await publisher.publish('settings/a', 'kept', 1, { retain: true })
   await publisher.publish('settings/b', 'removed', 1, { retain: true })
   await publisher.publish('settings/b', '', 1, { retain: true })
-  await RawClient.connect(broker.port, { clientId: 'device', will: { topic: 'wills/device', payload: Buffer.from('gone'), qos: 1, retain: false } })
+  await RawClient.connect(broker.port, {
+    clientId: 'device',
+    will: { topic: 'wills/device', payload: Buffer.from('gone'), qos: 1, retain: false }
+  })
   await broker.kill()
   await broker.start()
 
@@ -25,6 +28,10 @@ t.test('what a kill -9 leaves behind', { timeout: 60_000 }, async t => {
   t.equal(connack.sessionPresent, true)
   t.equal((await client.expect('publish')).topic, 'wills/device', 'the will of a client that was connected is published')
   await client.subscribe('settings/#', 0)
-  t.same((await client.ping()).map(packet => String(packet.payload)), ['kept'], 'retained messages are as they were acknowledged')
+  t.same(
+    (await client.ping()).map(packet => String(packet.payload)),
+    ['kept'],
+    'retained messages are as they were acknowledged'
+  )
   t.equal(await broker.stop(), 0)
 })

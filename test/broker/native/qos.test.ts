@@ -117,7 +117,7 @@ t.test(
     t.equal(arrived.length, 1)
     t.equal(arrived[0]?.qos, 1)
     const { subscriptionIdentifier } = arrived[0]?.properties as { subscriptionIdentifier: number[] }
-  t.same([...subscriptionIdentifier].sort(), [3, 9])
+    t.same([...subscriptionIdentifier].sort(), [3, 9])
   }
 )
 
