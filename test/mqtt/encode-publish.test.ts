@@ -15,7 +15,7 @@ import { field, join, properties, raw, variableByte } from './packets/case.ts'
 const none = Buffer.alloc(0)
 
 t.test('a PUBLISH is written as the standard lays it out, at every payload size around a change of method', async t => {
-  for (const size of [0, 1, 2, 3, 4, 5, 7, 8, 47, 48, 49, 50, 51, 52, 100, 127, 128, 200, 20_000]) {
+  for (const size of [0, 1, 2, 3, 4, 5, 7, 8, 78, 79, 80, 81, 82, 83, 84, 100, 127, 128, 200, 20_000]) {
     const source = Buffer.from(Array.from({ length: size + 6 }, (_, i) => (i * 7 + 1) & 0xff))
     const payload = source.subarray(3, 3 + size)
     const topic = Buffer.from('a/é')
