@@ -1,5 +1,5 @@
 import { LevelStore } from '../../persistence/index.ts'
-import { fill, putSession, retained } from './session-store-suite.ts'
+import { fill, putSession, retained } from './store-fixtures.ts'
 
 /**
  * Writes one batch after the other and prints the number of each when its commit has resolved, until it is killed. Every batch

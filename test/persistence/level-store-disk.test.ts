@@ -3,7 +3,7 @@ import { openDb } from '../../persistence/database.ts'
 import { LevelStore } from '../../persistence/index.ts'
 import { bodyKey, FORMAT_KEY, purgeKey } from '../../persistence/keys.ts'
 import { FaultyDb } from './faulty-db.ts'
-import { all, fill, message, payloads, putSession, retained, session, subscription, will } from './session-store-suite.ts'
+import { all, fill, message, payloads, putSession, retained, session, subscription, will } from './store-fixtures.ts'
 
 const BODY = 'M'
 const SESSION = 'S'

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { openDb } from '../../persistence/database.ts'
 import { LevelStore } from '../../persistence/index.ts'
 import { FaultyDb } from './faulty-db.ts'
-import { all, fill, message, payloads, putSession, retained, session, subscription } from './session-store-suite.ts'
+import { all, fill, message, payloads, putSession, retained, session, subscription } from './store-fixtures.ts'
 
 async function opened(t: Test) {
   const faulty = new FaultyDb()

@@ -3,10 +3,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { LevelStore } from '../../persistence/index.ts'
-import { all, payloads } from './session-store-suite.ts'
+import { all, payloads } from './store-fixtures.ts'
 
 const CHILD = fileURLToPath(new URL('./kill-child.js', import.meta.url))
-const ROUNDS = 6
+const ROUNDS = 4
 
 /** Runs the child until it has reported `commits` batches, kills it, and says which it reported last. */
 async function runAndKill(folder: string, commits: number): Promise<number> {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { openDb } from '../../persistence/database.ts'
 import { type LevelStore, LevelStore as Store } from '../../persistence/index.ts'
 import { FaultyDb } from './faulty-db.ts'
-import { message, retained, session, subscription, will } from './session-store-suite.ts'
+import { message, retained, session, subscription, will } from './store-fixtures.ts'
 import { copyModel, emptyModel, loadModel, loadStore, type ModelSession, readModel, readStore } from './store-model.ts'
 
 const CLIENTS = ['dev1', 'dev10', '', '__proto__']
@@ -273,9 +273,9 @@ t.test('any sequence of writes, commits, failed commits, restarts and crashes le
         await player.close()
       }
     }),
-    { numRuns: Number(process.env.MODEL_RUNS ?? 40) }
+    { numRuns: Number(process.env.MODEL_RUNS ?? 25) }
   )
-  t.ok(runs >= 40, `${runs} runs`)
+  t.ok(runs >= 25, `${runs} runs`)
 })
 
 t.test('when everything is removed again, nothing is left on disk', async t => {
@@ -290,7 +290,7 @@ t.test('when everything is removed again, nothing is left on disk', async t => {
       const left = await player.drain()
       if (left.join() !== '\u0000\u0001,Wlast') throw new Error(`left on disk: ${JSON.stringify(left)}`)
     }),
-    { numRuns: Number(process.env.MODEL_RUNS ?? 40) }
+    { numRuns: Number(process.env.MODEL_RUNS ?? 25) }
   )
-  t.ok(runs >= 40, `${runs} runs`)
+  t.ok(runs >= 25, `${runs} runs`)
 })

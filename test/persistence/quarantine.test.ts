@@ -16,7 +16,7 @@ import {
   WILL
 } from '../../persistence/keys.ts'
 import { FaultyDb } from './faulty-db.ts'
-import { all, fill, message, payloads, putSession, retained, subscription, will } from './session-store-suite.ts'
+import { all, fill, message, payloads, putSession, retained, subscription, will } from './store-fixtures.ts'
 
 /** A store with two like sessions, closed. */
 async function filled(folder: string) {
