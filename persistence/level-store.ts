@@ -13,7 +13,7 @@ import type {
 } from './contract.ts'
 import { Database, type DbBatch, type OpenDb } from './database.ts'
 import { checkFormat } from './format.ts'
-import { FORMAT_KEY, purgeKey, receivedKey, SESSION_KEY_MAX, sessionRecordKey, subscriptionKey, textKey, WILL } from './keys.ts'
+import { purgeKey, receivedKey, SESSION_KEY_MAX, sessionRecordKey, subscriptionKey, textKey, WILL } from './keys.ts'
 import { type FolderLock, lockFolder } from './lock.ts'
 import { type OpenScan, scanAtOpen } from './open-scan.ts'
 import { PendingRecords } from './pending-records.ts'

@@ -12,8 +12,8 @@ async function opened(t: Test) {
   return { store, faulty, folder }
 }
 
-for (const fault of ['before', 'after'] as const) {
-  t.test(`a commit that fails ${fault} writing says so, and its batch is part of the next one`, async t => {
+for (const fault of ['before', 'after', 'hidden'] as const) {
+  t.test(`a commit that fails says so (${fault}), and its batch is part of the next one`, async t => {
     const { store, faulty, folder } = await opened(t)
     const key = putSession(store, 'dev')
     const other = putSession(store, 'other')
@@ -46,24 +46,26 @@ for (const fault of ['before', 'after'] as const) {
   })
 }
 
-t.test('what a failed batch may have left on disk is deleted for certain', async t => {
+t.test('what a failed batch may have left on disk is deleted for certain, although no read shows it', async t => {
   const { store, faulty, folder } = await opened(t)
   const key = putSession(store, 'dev')
   await store.commit()
   fill(store, key, 1, 1)
   store.putReceived(key, 5, [], undefined)
   store.putRetained(retained('r'))
-  faulty.fault = 'after'
+  store.putSubscription(key, subscription('f'))
+  faulty.fault = 'hidden'
   await t.rejects(store.commit(), { code: 'TRB_STORE_WRITE_FAILED' })
   store.dequeue(key, 1)
   store.deleteReceived(key, 5)
   store.deleteRetained('r')
+  store.deleteSubscription(key, 'f')
   t.equal(store.dirty, true)
   await store.commit()
   await store.close()
   const again = await LevelStore.open({ folder })
   t.teardown(() => again.close())
-  t.match(await all(again.loadSessions()), [{ queued: 0, received: [] }])
+  t.match(await all(again.loadSessions()), [{ queued: 0, received: [], subscriptions: [] }])
   t.equal(again.retainedCount, 0)
 })
 

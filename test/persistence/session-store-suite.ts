@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import type { LoadedSession, QueueEntry, SessionStore } from '../../persistence/contract.ts'
 import { retainedSuite, type WithStore } from './retained-suite.ts'
-import { AWKWARD, all, fill, message, payloads, putSession, retained, session, subscription, will } from './store-fixtures.ts'
+import { AWKWARD, all, fill, message, payloads, putSession, session, subscription, will } from './store-fixtures.ts'
 
 /** Opens a store on a folder that may hold what an earlier one left there. */
 export type OpenStore = (folder: string) => Promise<SessionStore>
@@ -115,6 +115,22 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
       payloads(await again.readQueue(key, 0, 1000)),
       Array.from({ length: 590 }, (_, i) => String(i + 11))
     )
+  })
+
+  withStore('a number may be used again before its removal is on disk', async (t, store, reopen) => {
+    const key = putSession(store, 'dev')
+    fill(store, key, 1, 3)
+    store.markSent(key, 2, 22)
+    await store.commit()
+    store.markSent(key, 3, 33)
+    await store.commit()
+    for (const seq of [1, 2, 3]) store.dequeue(key, seq)
+    fill(store, key, 1, 3)
+    t.same(states(await store.readQueue(key, 0, 9)), ['1 queued 0 1', '2 queued 0 2', '3 queued 0 3'])
+    store.dequeue(key, 1)
+    await store.commit()
+    const again = await reopen()
+    t.match(await all(again.loadSessions()), [{ queued: 2, inflight: [], firstSeq: 2 }])
   })
 
   withStore('an empty queue starts where it ends', async (t, store, reopen) => {
