@@ -1,4 +1,5 @@
-import { type AedesPacket, toPacket } from './aedes-packet.ts'
+import type { Message } from '../lib/mqtt/message.ts'
+import type { AedesPacket } from './aedes-packet.ts'
 import type { QueueEntry, SessionKey, SessionStore } from './contract.ts'
 
 /** Entries read from the store at a time. */
@@ -23,6 +24,8 @@ export interface Outgoing {
   released: boolean
 }
 
+export type ToPacket = (message: Message) => AedesPacket
+
 /** One client of Aedes and its session. */
 export class AedesClient {
   readonly id: string
@@ -33,13 +36,15 @@ export class AedesClient {
   queued = 0
   nextSeq = 1
   readonly #store: SessionStore
+  readonly #toPacket: ToPacket
   #outgoing: Promise<Map<number, Outgoing>> | undefined
   /** What was enqueued while #outgoing is being read. */
   #late: Outgoing[] = []
   #loaded: Map<number, Outgoing> | undefined
 
-  constructor(store: SessionStore, id: string, key: SessionKey) {
+  constructor(store: SessionStore, toPacket: ToPacket, id: string, key: SessionKey) {
     this.#store = store
+    this.#toPacket = toPacket
     this.id = id
     this.key = key
   }
@@ -75,13 +80,13 @@ export class AedesClient {
     const outgoing = await this.outgoing()
     for await (const entry of this.#entries(end)) {
       const item = outgoing.get(entry.seq)
-      yield packetOf(entry, item?.messageId)
+      yield this.#packetOf(entry, item?.messageId)
     }
   }
 
   async packet(item: Outgoing): Promise<AedesPacket | undefined> {
     const [entry] = await this.#store.readQueue(this.key, item.seq, 1)
-    return entry?.seq === item.seq ? packetOf(entry, item.messageId) : undefined
+    return entry?.seq === item.seq ? this.#packetOf(entry, item.messageId) : undefined
   }
 
   async #load(): Promise<Map<number, Outgoing>> {
@@ -89,7 +94,7 @@ export class AedesClient {
     try {
       for await (const entry of this.#entries(this.nextSeq)) {
         const released = entry.state === 'released'
-        const packet = released ? {} : toPacket(entry.message)
+        const packet = released ? {} : this.#toPacket(entry.message)
         found.set(entry.seq, outgoingOf(entry.seq, packet, entry.packetId || undefined, released))
       }
     } catch (error) {
@@ -101,6 +106,14 @@ export class AedesClient {
     this.#late = []
     this.#loaded = found
     return found
+  }
+
+  #packetOf(entry: QueueEntry, messageId: number | undefined): AedesPacket {
+    const id = messageId ?? (entry.packetId || undefined)
+    if (entry.state === 'released') return { cmd: 'pubrel', messageId: id }
+    const packet = this.#toPacket(entry.message)
+    if (id !== undefined) packet.messageId = id
+    return packet
   }
 
   async *#entries(end: number): AsyncGenerator<QueueEntry> {
@@ -130,14 +143,6 @@ export function findOutgoing(outgoing: Map<number, Outgoing>, packet: AedesPacke
 export function findByMessageId(outgoing: Map<number, Outgoing>, messageId: number): Outgoing | undefined {
   for (const item of outgoing.values()) if (item.messageId === messageId) return item
   return undefined
-}
-
-function packetOf(entry: QueueEntry, messageId: number | undefined): AedesPacket {
-  const id = messageId ?? (entry.packetId || undefined)
-  if (entry.state === 'released') return { cmd: 'pubrel', messageId: id }
-  const packet = toPacket(entry.message)
-  if (id !== undefined) packet.messageId = id
-  return packet
 }
 
 function outgoingOf(seq: number, packet: AedesPacket, messageId: number | undefined, released: boolean): Outgoing {

@@ -70,11 +70,16 @@ export function toMessage(packet: AedesPacket, nowMs: number): StoredMessage {
   }
 }
 
-/** The packet a message was made from; for a message of the engine's, the packet Aedes would have made. */
+/** What a message says by itself: the packet Aedes would have made of it. All there is for a message of the engine's. */
+export function plainPacket({ topic, payload, qos, retain }: Message): AedesPacket {
+  return queuedPacket({ topic, payload, qos, retain, brokerId: '' })
+}
+
+/** The packet a message was made from. Throws TRB_STORE_CORRUPT when its other fields do not decode. */
 export function toPacket(message: Message): AedesPacket {
   const { topic, payload, qos, retain } = message
   const { foreign } = message as StoredMessage
-  if (foreign === undefined) return queuedPacket({ topic, payload, qos, retain, brokerId: '' })
+  if (foreign === undefined) return plainPacket(message)
   const [textual, others] = readValue(new RecordReader(foreign)) as [boolean, AedesPacket]
   return { ...others, topic, payload: textual ? payload.toString() : payload, qos, retain }
 }

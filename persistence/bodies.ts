@@ -58,7 +58,7 @@ export class Bodies {
     this.skipId(id)
   }
 
-  /** Ids are never given twice, so that a stray record can never be taken for another message. */
+  /** Ids found on disk are not given again, so that a stray record can never be taken for another message. */
   skipId(id: number): void {
     if (id >= this.#nextId) this.#nextId = id + 1
   }

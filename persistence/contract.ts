@@ -142,7 +142,10 @@ export interface SessionStore {
   /** An empty payload deletes [MQTT-3.3.1-6]. */
   putRetained(message: Message): void
   deleteRetained(topic: string): void
-  /** One get. Throws TRB_CLOSED while the store reopens itself after a failed write; the other reads wait. Expired messages are still returned; the caller decides. */
+  /**
+   * One get. Expired messages are still returned; the caller decides. Throws TRB_CLOSED while the store reopens itself after a
+   * failed write; the other reads wait for that.
+   */
   retainedByTopic(topic: string): Message | undefined
   /** Topics are matched on the key; what does not match is not decoded. `$`-topics are not matched by a leading wildcard. */
   retainedByFilter(filter: string): AsyncIterable<Message>

@@ -1,10 +1,13 @@
 import { Readable } from 'node:stream'
+import { TributaryError } from '../lib/errors.ts'
+import type { Message } from '../lib/mqtt/message.ts'
 import { TopicTrie } from '../lib/topic/trie.ts'
 import { AedesClient, type AedesSubscription, findByMessageId, findOutgoing } from './aedes-client.ts'
-import { type AedesPacket, queuedPacket, toMessage, toPacket } from './aedes-packet.ts'
+import { type AedesPacket, plainPacket, queuedPacket, toMessage, toPacket } from './aedes-packet.ts'
 import type { LoadedSession, SessionStore, StoredSubscription } from './contract.ts'
 import { JoinedCommit } from './joined-commit.ts'
 import { LevelStore, type LevelStoreOptions } from './level-store.ts'
+import type { StoreLogger } from './quarantine.ts'
 
 const NEVER_EXPIRES = 0xffffffff
 
@@ -22,7 +25,7 @@ interface TopicSubscription extends AedesSubscription {
 }
 
 /** Either a folder to open, or a store that was opened and whose loadSessions() and loadWills() were not called. */
-export type LevelPersistenceOptions = LevelStoreOptions | { store: SessionStore }
+export type LevelPersistenceOptions = LevelStoreOptions | { store: SessionStore; logger?: StoreLogger }
 
 /**
  * Aedes' persistence contract (aedes-persistence 11, asynchronous form) over a session store: `new Aedes({ persistence })`.
@@ -55,7 +58,7 @@ export class LevelPersistence {
     const store = 'store' in this.#options ? this.#options.store : await LevelStore.open(this.#options)
     this.#opened = { store, commit: new JoinedCommit(store) }
     for await (const loaded of store.loadSessions()) this.#restore(loaded)
-    for await (const will of store.loadWills()) this.#wills.set(will.clientId, toPacket(will.message))
+    for await (const will of store.loadWills()) this.#wills.set(will.clientId, this.#toPacket(will.message))
     await this.#durable()
   }
 
@@ -70,7 +73,7 @@ export class LevelPersistence {
 
   /** A message that several patterns match comes once for each. */
   createRetainedStreamCombi(patterns: readonly string[]): Readable {
-    return Readable.from(retainedPackets(this.#store, patterns))
+    return Readable.from(this.#retainedPackets(patterns))
   }
 
   async addSubscriptions(client: ClientId, subscriptions: readonly AedesSubscription[]): Promise<void> {
@@ -240,6 +243,23 @@ export class LevelPersistence {
     if (!('store' in this.#options)) await this.#opened.store.close()
   }
 
+  async *#retainedPackets(patterns: readonly string[]): AsyncGenerator<AedesPacket> {
+    for (const pattern of patterns)
+      for await (const message of this.#store.retainedByFilter(pattern)) yield this.#toPacket(message)
+  }
+
+  /** A packet whose other fields are damaged is still a message somebody waits for: it goes on with what is left of it. */
+  readonly #toPacket = (message: Message): AedesPacket => {
+    try {
+      return toPacket(message)
+    } catch (cause) {
+      const why = `the MQTT 5 properties and Aedes' own fields of a message on ${message.topic} do not decode; it is delivered without`
+      const error = new TributaryError('TRB_STORE_CORRUPT', why, { cause })
+      this.#options.logger?.error({ code: error.code, topic: message.topic }, error.message)
+      return plainPacket(message)
+    }
+  }
+
   get #store(): SessionStore {
     if (this.#opened === undefined) throw new Error('setup() has to be awaited first')
     return this.#opened.store
@@ -263,7 +283,7 @@ export class LevelPersistence {
       disconnectedAtMs: 0,
       username: undefined
     })
-    const state = new AedesClient(this.#store, id, key)
+    const state = new AedesClient(this.#store, this.#toPacket, id, key)
     this.#clients.set(id, state)
     return state
   }
@@ -300,20 +320,16 @@ export class LevelPersistence {
   }
 
   #restore({ key, session, subscriptions, queued, nextSeq, received }: LoadedSession): void {
-    const state = new AedesClient(this.#store, session.clientId, key)
+    const state = new AedesClient(this.#store, this.#toPacket, session.clientId, key)
     state.queued = queued
     state.nextSeq = nextSeq
     for (const stored of subscriptions) this.#subscribe(state, restoredSubscription(stored))
     for (const { packetId, message } of received) {
-      state.incoming.set(packetId, { ...(message && toPacket(message)), messageId: packetId })
+      state.incoming.set(packetId, { ...(message && this.#toPacket(message)), messageId: packetId })
     }
     this.#clients.set(session.clientId, state)
     this.#forgetIfEmpty(state)
   }
-}
-
-async function* retainedPackets(store: SessionStore, patterns: readonly string[]): AsyncGenerator<AedesPacket> {
-  for (const pattern of patterns) for await (const message of store.retainedByFilter(pattern)) yield toPacket(message)
 }
 
 function subscriptionOf({ topic, qos, rh, rap, nl, subscriptionIdentifier }: AedesSubscription): AedesSubscription {

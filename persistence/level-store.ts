@@ -1,4 +1,3 @@
-import { TributaryError } from '../lib/errors.ts'
 import type { Message } from '../lib/mqtt/message.ts'
 import { Bodies, Ref } from './bodies.ts'
 import type {
@@ -13,7 +12,8 @@ import type {
   StreamRedo
 } from './contract.ts'
 import { Database, type DbBatch, type OpenDb } from './database.ts'
-import { FORMAT_KEY, purgeKey, receivedKey, SESSION_KEY_MAX, sessionRecordKey, subscriptionKey, textKey, WILL } from './keys.ts'
+import { checkFormat } from './format.ts'
+import { purgeKey, receivedKey, SESSION_KEY_MAX, sessionRecordKey, subscriptionKey, textKey, WILL } from './keys.ts'
 import { type FolderLock, lockFolder } from './lock.ts'
 import { type OpenScan, scanAtOpen } from './open-scan.ts'
 import { PendingRecords } from './pending-records.ts'
@@ -26,8 +26,6 @@ import { Retained } from './retained.ts'
 import { writeReceived, writeSession, writeSubscription, writeWill } from './session-codec.ts'
 import { SessionState } from './session-state.ts'
 
-/** Version of the whole layout. Records carry a version of their own for changes that can live side by side. */
-const FORMAT_VERSION = 1
 const PURGE_RECORD = Buffer.from([1])
 
 export interface LevelStoreOptions {
@@ -378,19 +376,4 @@ interface Quarantined {
 
 function idOf(key: Buffer): string {
   return key.toString('latin1')
-}
-
-/** A new folder gets the format record; any other must have one we know. */
-async function checkFormat(folder: string, database: Database): Promise<void> {
-  const found = database.getSync(FORMAT_KEY)
-  if (found?.length === 1 && found[0] === FORMAT_VERSION) return
-  if (found !== undefined) {
-    const why = `${folder} has store format ${found.toString('hex')}, this version reads ${FORMAT_VERSION}: use the version that wrote it`
-    throw new TributaryError('TRB_STORE_CORRUPT', why)
-  }
-  const keys = database.db.keys({ limit: 1 })
-  const empty = (await keys.next()) === undefined
-  await keys.close()
-  if (!empty) throw new TributaryError('TRB_STORE_CORRUPT', `${folder} is a LevelDB database of something else`)
-  await database.write(batch => batch.put(FORMAT_KEY, Buffer.from([FORMAT_VERSION])), true)
 }

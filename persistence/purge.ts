@@ -3,6 +3,7 @@ import type { SessionKey } from './contract.ts'
 import type { Database } from './database.ts'
 import { keyKind, purgeKey, QUEUE, sessionRange } from './keys.ts'
 import { readQueueHead } from './queue-codec.ts'
+import { READ_BYTES_MAX } from './retained.ts'
 
 const RECORDS_PER_BATCH = 1000
 
@@ -85,9 +86,10 @@ export class Purge {
   /** True when there may be more. */
   async #purgeSome(session: SessionKey): Promise<boolean> {
     const { db } = this.#database
-    const iterator = db.iterator({ ...sessionRange(session), fillCache: false })
+    const iterator = db.iterator({ ...sessionRange(session), fillCache: false, highWaterMarkBytes: READ_BYTES_MAX })
     const rows = await iterator.nextv(RECORDS_PER_BATCH).finally(() => iterator.close())
-    const more = rows.length === RECORDS_PER_BATCH
+    // Fewer than asked for may only mean that they were long.
+    const more = rows.length > 0
     await this.#database.write(batch => {
       for (const [key] of rows) batch.del(key)
       if (!more) batch.del(purgeKey(session))

@@ -75,7 +75,13 @@ export class QueueReader {
         if (item.live) drafts.push(draftOf(item))
       }
     }
-    const rows = db.iterator({ ...queueRange(session.key, fromSeq), snapshot, highWaterMarkBytes: READ_BYTES_MAX })
+    // What is read here is about to be marked sent and dequeued, which looks the same records up again.
+    const rows = db.iterator({
+      ...queueRange(session.key, fromSeq),
+      snapshot,
+      fillCache: true,
+      highWaterMarkBytes: READ_BYTES_MAX
+    })
     try {
       while (drafts.length < limit) {
         const page = await rows.nextv(Math.min(limit, ENTRIES_PER_READ))

@@ -1,22 +1,14 @@
 import type { Test } from 'tap'
-import type { Message } from '../../lib/mqtt/message.ts'
-import type {
-  LoadedSession,
-  QueueEntry,
-  SessionStore,
-  StoredSession,
-  StoredSubscription,
-  StoredWill
-} from '../../persistence/contract.ts'
+import type { LoadedSession, QueueEntry, SessionStore } from '../../persistence/contract.ts'
+import { retainedSuite, type WithStore } from './retained-suite.ts'
+import { AWKWARD, all, fill, message, payloads, putSession, session, subscription, will } from './store-fixtures.ts'
 
 /** Opens a store on a folder that may hold what an earlier one left there. */
 export type OpenStore = (folder: string) => Promise<SessionStore>
 
-const AWKWARD = ['', 'constructor', '__proto__', 'toString', 'dev1', 'dev10', 'gerät/ß/端末/🛰', 'a\u0001b', 'x'.repeat(65_535)]
-
 /** What every SessionStore must do. Run it on each implementation. */
 export function sessionStoreSuite(t: Test, open: OpenStore): void {
-  const withStore = (name: string, body: (t: Test, store: SessionStore, reopen: () => Promise<SessionStore>) => Promise<void>) =>
+  const withStore: WithStore = (name, body) =>
     t.test(name, async t => {
       const folder = t.testdir()
       let store = await open(folder)
@@ -123,6 +115,22 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
       payloads(await again.readQueue(key, 0, 1000)),
       Array.from({ length: 590 }, (_, i) => String(i + 11))
     )
+  })
+
+  withStore('a number may be used again before its removal is on disk', async (t, store, reopen) => {
+    const key = putSession(store, 'dev')
+    fill(store, key, 1, 3)
+    store.markSent(key, 2, 22)
+    await store.commit()
+    store.markSent(key, 3, 33)
+    await store.commit()
+    for (const seq of [1, 2, 3]) store.dequeue(key, seq)
+    fill(store, key, 1, 3)
+    t.same(states(await store.readQueue(key, 0, 9)), ['1 queued 0 1', '2 queued 0 2', '3 queued 0 3'])
+    store.dequeue(key, 1)
+    await store.commit()
+    const again = await reopen()
+    t.match(await all(again.loadSessions()), [{ queued: 2, inflight: [], firstSeq: 2 }])
   })
 
   withStore('an empty queue starts where it ends', async (t, store, reopen) => {
@@ -325,102 +333,7 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     )
   })
 
-  withStore('retained messages are found by topic, before and after commit and restart', async (t, store, reopen) => {
-    for (const topic of AWKWARD) store.putRetained(retained(topic))
-    t.equal(store.retainedCount, AWKWARD.length)
-    t.same(store.retainedByTopic('__proto__'), retained('__proto__'))
-    await store.commit()
-    for (const topic of AWKWARD) t.same(store.retainedByTopic(topic), retained(topic))
-    store.putRetained(retained('dev1', 'new'))
-    store.putRetained(retained('dev10', ''))
-    store.deleteRetained('constructor')
-    const kept = AWKWARD.filter(topic => topic !== 'dev10' && topic !== 'constructor')
-    t.equal(store.retainedCount, kept.length)
-    t.equal(store.retainedByTopic('dev10'), undefined, 'an empty payload deletes [MQTT-3.3.1-6]')
-    t.equal(store.retainedByTopic('constructor'), undefined)
-    await store.commit()
-    const again = await reopen()
-    t.equal(again.retainedCount, kept.length)
-    t.same(again.retainedByTopic('dev1'), retained('dev1', 'new'))
-    t.equal(again.retainedByTopic('dev10'), undefined)
-    t.same(topics(await all(again.retainedByFilter('#'))), [...kept].sort())
-  })
-
-  const TOPICS = [
-    'a',
-    'a/',
-    'a/b',
-    'a/b/c',
-    'a/b/c/d',
-    'a!',
-    'a0/b',
-    'ab',
-    '/',
-    '/a',
-    '//',
-    '$SYS/a',
-    '$SYS',
-    'b/$x',
-    'ä/b',
-    'c/+x'
-  ]
-  const FILTERS: [string, string[]][] = [
-    ['a', ['a']],
-    ['a/b', ['a/b']],
-    ['a/+', ['a/', 'a/b']],
-    ['a/#', ['a', 'a/', 'a/b', 'a/b/c', 'a/b/c/d']],
-    ['a/b/#', ['a/b', 'a/b/c', 'a/b/c/d']],
-    ['a/+/c', ['a/b/c']],
-    ['a/+/#', ['a/', 'a/b', 'a/b/c', 'a/b/c/d']],
-    ['+/b', ['a/b', 'a0/b', 'ä/b']],
-    ['+', ['a', 'a!', 'ab']],
-    ['+/+', ['a/', 'a/b', 'a0/b', '/', '/a', 'b/$x', 'ä/b', 'c/+x']],
-    ['/+', ['/', '/a']],
-    ['/#', ['/', '/a', '//']],
-    ['+/#', TOPICS.filter(topic => !topic.startsWith('$'))],
-    ['#', TOPICS.filter(topic => !topic.startsWith('$'))],
-    ['$SYS/#', ['$SYS', '$SYS/a']],
-    ['$SYS/+', ['$SYS/a']],
-    ['b/+', ['b/$x']],
-    ['none/+', []],
-    ['none/#', []]
-  ]
-
-  withStore('retained messages are found by filter [MQTT-4.7.1-2] [MQTT-4.7.2-1]', async (t, store) => {
-    const check = async (when: string) => {
-      for (const [filter, wanted] of FILTERS) {
-        t.same(topics(await all(store.retainedByFilter(filter))), [...wanted].sort(), `${filter} ${when}`)
-      }
-    }
-    for (const topic of TOPICS) store.putRetained(retained(topic))
-    store.putRetained(retained('a/gone'))
-    store.deleteRetained('a/gone')
-    await check('uncommitted')
-    const commit = store.commit()
-    await check('while committing')
-    await commit
-    await check('committed')
-    for (const topic of TOPICS) store.deleteRetained(topic)
-    for (const [filter] of FILTERS) t.same(await all(store.retainedByFilter(filter)), [], `${filter} once deleted`)
-    await store.commit()
-    t.equal(store.retainedCount, 0)
-    for (const [filter] of FILTERS) t.same(await all(store.retainedByFilter(filter)), [], `${filter} once deleted for good`)
-  })
-
-  withStore('a retained message replaced during a read is returned once', async (t, store) => {
-    for (let i = 0; i < 50; i++) store.putRetained(retained(`d/${i}`, 'old'))
-    await store.commit()
-    const found: string[] = []
-    for await (const { topic } of store.retainedByFilter('d/+')) {
-      if (found.length === 0) {
-        for (let i = 0; i < 50; i++) store.putRetained(retained(`d/${i}`, 'new'))
-        await store.commit()
-      }
-      found.push(topic)
-    }
-    t.equal(found.length, 50)
-    t.equal(new Set(found).size, 50)
-  })
+  retainedSuite(withStore)
 
   withStore('commits asked for at once are each durable when they resolve', async (t, store, reopen) => {
     const key = putSession(store, 'dev')
@@ -445,75 +358,10 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
 
 const INFLIGHT_STATES = ['1 released 11 ', '2 sent 12 2', '3 released 13 ', '5 queued 0 5', '6 queued 0 6', '7 sent 77 7']
 
-export function message(topic: string, more: Partial<Message> = {}): Message {
-  return {
-    topic,
-    payload: Buffer.from('payload'),
-    qos: 1,
-    retain: false,
-    properties: Buffer.alloc(0),
-    expiresAtMs: 0,
-    publishedAtMs: 1_700_000_000_000,
-    publisherId: 'publisher',
-    ...more
-  }
-}
-
-export function session(clientId: string, more: Partial<StoredSession> = {}): StoredSession {
-  return {
-    clientId,
-    version: 5,
-    expirySeconds: 3600,
-    createdAtMs: 1_700_000_000_001,
-    disconnectedAtMs: 0,
-    username: undefined,
-    ...more
-  }
-}
-
-export function subscription(filter: string): StoredSubscription {
-  return { filter, qos: 2, noLocal: true, retainAsPublished: false, retainHandling: 2, subscriptionId: 268_435_455 }
-}
-
-export function will(clientId: string, more: Partial<StoredWill> = {}): StoredWill {
-  return { clientId, message: message('wills', { retain: true, qos: 2 }), delaySeconds: 0, dueAtMs: 0, ...more }
-}
-
-export function retained(topic: string, payload = 'kept'): Message {
-  return message(topic, { retain: true, payload: Buffer.from(payload), publisherId: topic })
-}
-
-export function putSession(store: SessionStore, clientId: string): number {
-  const key = store.sessionKey(clientId)
-  store.putSession(key, session(clientId))
-  return key
-}
-
-/** `count` entries from `seq` on whose payload is their seq. */
-export function fill(store: SessionStore, key: number, seq: number, count: number, qos: 1 | 2 = 1): void {
-  for (let i = seq; i < seq + count; i++) {
-    store.enqueue(key, i, store.message(message('t', { payload: Buffer.from(String(i)) })), qos, false, [], 0)
-  }
-}
-
-export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = []
-  for await (const item of items) found.push(item)
-  return found
-}
-
-export function payloads(entries: readonly QueueEntry[]): string[] {
-  return entries.map(({ message }) => message.payload.toString())
-}
-
 function states(entries: readonly QueueEntry[]): string[] {
   return entries.map(({ seq, state, packetId, message }) => `${seq} ${state} ${packetId} ${message.payload}`)
 }
 
 function ids(loaded: readonly LoadedSession[]): string[] {
   return loaded.map(({ session }) => session.clientId).sort()
-}
-
-function topics(messages: readonly Message[]): string[] {
-  return messages.map(({ topic }) => topic).sort()
 }

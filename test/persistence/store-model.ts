@@ -1,6 +1,6 @@
 import type { Message } from '../../lib/mqtt/message.ts'
 import type { LoadedSession, QueueEntry, SessionStore, StoredWill } from '../../persistence/contract.ts'
-import { all } from './session-store-suite.ts'
+import { all } from './store-fixtures.ts'
 
 export type ModelEntry = Omit<QueueEntry, 'seq'>
 
