@@ -27,6 +27,7 @@ class Inode {
   readonly dirtyPages = new Set<number>()
 
   write(bytes: Uint8Array, position: number): void {
+    if (bytes.length === 0) return
     const end = position + bytes.length
     if (end > this.current.length) this.current = Buffer.concat([this.current, Buffer.alloc(end - this.current.length)])
     this.current.set(bytes, position)

@@ -190,10 +190,9 @@ t.test('after a crash only the last segment is scanned', async t => {
   const fileSystem = new MemoryFileSystem()
   const log = await openLog(fileSystem, { segmentBytesMax: 20_000 })
   for (let i = 0; i < 19; i++) await appendSynced(log, 'x'.repeat(8_000))
-  await log.retain()
-  // The full segments have got their index by now; the active one has none.
-  await new Promise(resolve => setTimeout(resolve, 50))
   const { segments } = log.stats()
+  // The folder is synced when a segment is made and when a full one has got its index, which happens in the background.
+  while (fileSystem.counts.get('syncFolder')! < 2 * segments - 1) await new Promise(resolve => setImmediate(resolve))
   fileSystem.crash()
   const logger = new TestLogger()
   const again = await openLog(fileSystem, { logger, segmentBytesMax: 20_000 })
@@ -273,6 +272,22 @@ t.test('a crash at any operation of the first start leaves a folder that opens e
       await appendSynced(log, 'a')
       t.strictSame(await payloads(log), ['a'])
     }
+  }
+})
+
+t.test('a new segment that a crash left without label gives way to the one before it', async t => {
+  for (const left of [Buffer.alloc(0), Buffer.alloc(10), Buffer.alloc(64), Buffer.alloc(5000)]) {
+    const fileSystem = new MemoryFileSystem()
+    await crashedLog(fileSystem)
+    fileSystem.put(segmentFile(6), left)
+    const logger = new TestLogger()
+    const log = await openLog(fileSystem, { logger })
+    t.notOk(fileSystem.paths().includes(segmentFile(6)))
+    await appendSynced(log, 'g')
+    await log.close()
+    const again = await openLog(fileSystem, { logger })
+    t.strictSame(await payloads(again), ['a', 'b', 'c', 'd', 'e', 'f', 'g'])
+    t.strictSame(logger.at('error'), [])
   }
 })
 

@@ -104,7 +104,7 @@ t.test('a disk too full for padding still takes the batch', async t => {
 t.test('a segment that cannot be created fails the sync, and nothing of it stays behind', async t => {
   for (const operation of ['open', 'truncate', 'write', 'syncFolder'] as const) {
     const fileSystem = new MemoryFileSystem()
-    const log = await openLog(fileSystem, { segmentBytesMax: 300 })
+    const log = await openLog(fileSystem, { segmentBytesMax: 400 })
     await appendSynced(log, 'a'.repeat(150))
     fileSystem.fail({ operation, code: 'ENOSPC' })
     append(log, 'b'.repeat(150))
@@ -113,7 +113,7 @@ t.test('a segment that cannot be created fails the sync, and nothing of it stays
     await appendSynced(log, 'c')
     await appendSynced(log, 'd'.repeat(150))
     fileSystem.crash()
-    const again = await openLog(fileSystem, { segmentBytesMax: 300 })
+    const again = await openLog(fileSystem, { segmentBytesMax: 400 })
     t.strictSame(
       (await payloads(again)).map(payload => payload[0]),
       ['a', 'c', 'd']
@@ -143,6 +143,19 @@ t.test('close of a log that cannot be written rejects, and closes all the same',
   await t.rejects(log.close(), { code: 'TRB_STREAM_WRITE_FAILED' })
   t.ok(log.closed)
   t.strictSame(await payloads(await openLog(fileSystem)), ['a'])
+})
+
+t.test('a segment file that was cut is not filled up with zeros', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const log = await openLog(fileSystem)
+  await appendSynced(log, 'a')
+  const [path] = fileSystem.paths()
+  const cut = Buffer.from(fileSystem.bytes(path!).subarray(0, log.stats().bytes - 1))
+  fileSystem.put(path!, cut)
+  fileSystem.fail({ operation: 'write', code: 'EIO' })
+  append(log, 'failed')
+  await t.rejects(log.sync(), { code: 'TRB_STREAM_WRITE_FAILED', healed: false })
+  t.strictSame(fileSystem.bytes(path!), cut)
 })
 
 t.test('a segment file that vanished is not brought back as zeros', async t => {
