@@ -83,6 +83,7 @@ export class Broker extends Aedes {
   readonly assignedClientIdPrefix: string
   readonly #native: NativeEngine | undefined
   readonly #ending = new Map<Duplex, number>()
+  #compiledGeneration = 0
   #sweepTimer: NodeJS.Timeout | undefined
   #heartbeatTimer: NodeJS.Timeout | undefined
 
@@ -99,6 +100,7 @@ export class Broker extends Aedes {
     this.clock = options.clock ?? Date
     this.authenticator = options.access?.authenticator
     this.policy = options.access?.policy
+    this.#compiledGeneration = this.policyGeneration
     if (options.store === undefined) {
       this.engine = new ContractEngine(this)
       this.assignedClientIdPrefix = 'aedes_'
@@ -308,8 +310,19 @@ export class Broker extends Aedes {
     stream.end(() => stream.destroy())
   }
 
+  /** The policy was reloaded: every connection's rights are compiled anew. */
+  refreshPolicies(): void {
+    this.#compiledGeneration = this.policyGeneration
+    for (const connection of this.connections) {
+      if (connection.identity === undefined) continue
+      connection.policy = this.policy?.compile(connection.identity)
+      this.engine.policyChanged(connection)
+    }
+  }
+
   #sweep(): void {
     const nowMs = this.clock.now()
+    if (this.#compiledGeneration !== this.policyGeneration) this.refreshPolicies()
     sweepConnections(this, nowMs)
     for (const [stream, deadlineMs] of this.#ending) if (deadlineMs <= nowMs) stream.destroy()
     this.#native?.sweep(nowMs)

@@ -23,6 +23,8 @@ export interface Engine {
   chunkEnd(connection: Connection): void
   /** The transport took bytes again after it had been congested. */
   drained(connection: Connection): void
+  /** connection.policy was compiled anew. */
+  policyChanged(connection: Connection): void
   /** The connection ended, once per connection that was opened. `done` when session state and will are settled. */
   closed(connection: Connection, done: Done): void
 

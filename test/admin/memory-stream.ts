@@ -56,6 +56,8 @@ export class MemoryStream implements Stream {
     throw new Error('a test adds records with add()')
   }
 
+  seal(): void {}
+
   async sync(): Promise<void> {}
 
   stats(): StreamStats {

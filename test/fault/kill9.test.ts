@@ -97,7 +97,7 @@ function check(
 ): void {
   const seen = new Set(arrived)
   const lost = [...publisher.acknowledged].filter(sequence => !seen.has(sequence))
-  t.same(lost, [], `${where}: ${publisher.clientId}: ${publisher.acknowledged.size} acknowledged messages, none lost`)
+  t.same(ranges(lost), [], `${where}: ${publisher.clientId}: ${publisher.acknowledged.size} acknowledged messages, none lost`)
   const firsts = [...seen]
   t.ok(
     firsts.every((sequence, i) => i === 0 || sequence > firsts[i - 1]!),
@@ -105,4 +105,15 @@ function check(
   )
   const twice = arrived.filter((sequence, i) => arrived.indexOf(sequence) !== i)
   if (qos === 2) t.same(twice, [], `${where}: ${publisher.clientId}: QoS 2 exactly once`)
+}
+
+/** 1, 2, 3, 7 as '1-3', '7-7'. */
+function ranges(sequences: number[]): string[] {
+  const found: [number, number][] = []
+  for (const sequence of sequences.sort((a, b) => a - b)) {
+    const last = found.at(-1)
+    if (last && last[1] === sequence - 1) last[1] = sequence
+    else found.push([sequence, sequence])
+  }
+  return found.map(([from, to]) => `${from}-${to}`)
 }

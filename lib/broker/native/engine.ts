@@ -103,6 +103,11 @@ export class NativeEngine implements Engine {
     if (connection.session) this.#pump.pump(connection.session as BrokerSession)
   }
 
+  policyChanged(connection: Connection): void {
+    const session = connection.session as BrokerSession | undefined
+    if (session?.connection === connection) session.policy = connection.policy
+  }
+
   closed(connection: Connection, done: Done): void {
     this.#sessions.closed(connection, done)
   }

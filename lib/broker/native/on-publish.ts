@@ -227,7 +227,10 @@ export class PublishHandler {
     if (publisher === undefined) {
       publisher = new PublisherRoutes(broker.policyGeneration)
       connection.publisher = publisher
-    } else if (publisher.policyGeneration !== broker.policyGeneration) publisher.renew(broker.policyGeneration)
+    } else if (publisher.policyGeneration !== broker.policyGeneration) {
+      broker.refreshPolicies()
+      publisher.renew(broker.policyGeneration)
+    }
     if (view.topicAlias !== 0) return this.#aliasedRoute(connection, publisher, bytes)
     const { topicStart, topicEnd } = view
     return publisher.find(bytes, topicStart, topicEnd) ?? this.#newRoute(connection, publisher, bytes, topicStart, topicEnd)

@@ -1,0 +1,156 @@
+import { once } from 'node:events'
+import t from 'tap'
+import { TestBroker } from '../../support/native-broker.ts'
+import { RawClient } from '../../support/raw-client.ts'
+
+t.test('an asynchronous authorizePublish hook keeps the order of packets, acks and records', async t => {
+  const started = await TestBroker.start(t, {
+    authorizePublish: (_client, packet, done) => {
+      // Later messages answer sooner, as decisions of a remote service would.
+      const turns = 20 - Number(packet.payload)
+      const wait = (left: number): void => void (left === 0 ? done(null) : setImmediate(() => wait(left - 1)))
+      wait(turns)
+    }
+  })
+  const { client } = await RawClient.connect(started.port, { clientId: 'device' })
+  await client.subscribe('devices/#', 0)
+  client.socket.cork()
+  for (let id = 1; id <= 20; id++) {
+    client.send({ cmd: 'publish', topic: 'devices/a', payload: String(id), qos: 1, messageId: id, retain: false, dup: false })
+  }
+  client.send({ cmd: 'pingreq' })
+  client.socket.uncork()
+  const packets = []
+  for (let packet = await client.next(); packet && packets.length < 41; packet = await client.next()) {
+    packets.push(packet)
+    if (packets.length === 41) break
+  }
+  const expected = Array.from({ length: 20 }, (_, i) => i + 1)
+  t.same(
+    packets.filter(({ cmd }) => cmd === 'puback').map(({ messageId }) => messageId),
+    expected
+  )
+  t.same(
+    packets.filter(({ cmd }) => cmd === 'publish').map(({ payload }) => Number(payload)),
+    expected
+  )
+  t.same(
+    (await started.records()).map(record => Number(record.payload)),
+    expected
+  )
+})
+
+t.test('authorizePublish may change the message, and what it changes is what everybody gets', async t => {
+  const started = await TestBroker.start(t, {
+    authorizePublish: (_client, packet, done) => {
+      packet.payload = Buffer.from(`${packet.payload} checked`)
+      done(null)
+    }
+  })
+  const { client } = await RawClient.connect(started.port, { clientId: 'device' })
+  await client.subscribe('devices/#', 0)
+  await client.publish('devices/a', 'x', 1)
+  t.same(
+    (await started.records()).map(record => String(record.payload)),
+    ['x checked']
+  )
+})
+
+t.test('authorizeForward decides per client, for queued messages too', async t => {
+  const { port } = await TestBroker.start(t, {
+    authorizeForward: (client, packet) => (client.id === 'b' && packet.topic === 'hidden' ? null : packet)
+  })
+  for (const clientId of ['a', 'b']) {
+    const { client } = await RawClient.connect(port, { clientId, clean: false })
+    await client.subscribe('#', 1)
+    await client.disconnect()
+  }
+  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+  await publisher.publish('hidden', '1', 1)
+  await publisher.publish('open', '2', 1)
+  const { client: a } = await RawClient.connect(port, { clientId: 'a', clean: false })
+  t.equal((await a.expect('publish')).topic, 'hidden')
+  t.equal((await a.expect('publish')).topic, 'open')
+  const { client: b } = await RawClient.connect(port, { clientId: 'b', clean: false })
+  t.equal((await b.expect('publish')).topic, 'open')
+})
+
+t.test('authorizeSubscribe may refuse or lower a subscription', async t => {
+  const { port } = await TestBroker.start(t, {
+    authorizeSubscribe: (_client, subscription, done) => {
+      if (subscription.topic === 'no') done(null, null)
+      else if (subscription.topic === 'error') done(new Error('no'))
+      else setImmediate(() => done(null, { ...subscription, qos: 0 }))
+    }
+  })
+  const { client } = await RawClient.connect(port, { clientId: 'a' })
+  const subscriptions = ['yes', 'no', 'error'].map(topic => ({ topic, qos: 2 }))
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions })
+  t.same((await client.expect('suback')).granted, [0, 0x80, 0x80])
+})
+
+t.test('events tell what happens, and in-process subscribers receive messages', async t => {
+  const { port, broker } = await TestBroker.start(t)
+  const seen: string[] = []
+  for (const name of [
+    'client',
+    'clientReady',
+    'clientDisconnect',
+    'subscribe',
+    'unsubscribe',
+    'ping',
+    'publish',
+    'connackSent'
+  ]) {
+    broker.on(name as 'ping', () => seen.push(name))
+  }
+  const inProcess: string[] = []
+  broker.subscribe(
+    'a/#',
+    (packet, done) => {
+      inProcess.push(`${packet.topic} ${packet.payload} ${(packet as { clientId?: string }).clientId}`)
+      done()
+    },
+    () => {}
+  )
+  const { client } = await RawClient.connect(port, { clientId: 'device' })
+  await client.subscribe('x', 0)
+  await client.publish('a/b', 'y', 1)
+  client.send({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: ['x'] })
+  await client.expect('unsuback')
+  await client.ping()
+  const gone = once(broker, 'clientDisconnect')
+  await client.disconnect()
+  await gone
+  t.same(seen, ['client', 'connackSent', 'clientReady', 'subscribe', 'publish', 'unsubscribe', 'ping', 'clientDisconnect'])
+  t.same(inProcess, ['a/b y device'])
+})
+
+t.test('broker.publish reaches clients, streams and queues, and calls back when it is on disk', async t => {
+  const started = await TestBroker.start(t)
+  const { client } = await RawClient.connect(started.port, { clientId: 'device' })
+  await client.subscribe('devices/#', 1)
+  await new Promise<void>((resolve, reject) => {
+    const packet = { cmd: 'publish', topic: 'devices/a', payload: 'from inside', qos: 1, retain: false }
+    started.broker.publish(packet, (error?: Error) => (error ? reject(error) : resolve()))
+  })
+  t.same(
+    (await started.records()).map(record => `${record.clientId}:${record.payload}`),
+    [':from inside']
+  )
+  t.equal(String((await client.expect('publish')).payload), 'from inside')
+})
+
+t.test('client.publish, client.subscribe and client.close work on one client', async t => {
+  const { port, broker } = await TestBroker.start(t)
+  const { client } = await RawClient.connect(port, { clientId: 'device' })
+  const inside = broker.clients.device
+  t.ok(inside) || t.bailout('no client')
+  await new Promise<void>(resolve => inside?.subscribe({ topic: 'a', qos: 1 }, () => resolve()))
+  await client.publish('a', 'through the subscription', 0)
+  t.equal(String((await client.expect('publish')).payload), 'through the subscription')
+  inside?.publish({ topic: 'anything', payload: Buffer.from('for this client'), qos: 1 })
+  t.equal((await client.expect('publish')).topic, 'anything')
+  inside?.close()
+  t.same(await client.ended(), [])
+})
