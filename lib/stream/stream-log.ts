@@ -119,7 +119,7 @@ export class StreamLog implements Stream, LogView {
   }
 
   get dirty(): boolean {
-    return this.#batch !== undefined || this.#fullBatches.length > 0 || this.#sealedBatches !== undefined
+    return this.#batch !== undefined || this.#fullBatches.length > 0 || this.#sealedBytes > 0
   }
 
   get pendingBytes(): number {
@@ -171,12 +171,10 @@ export class StreamLog implements Stream, LogView {
   }
 
   seal(): void {
-    const bytes = this.#fullBytes + (this.#batch?.at ?? 0)
-    const batches = this.#takeUnsealed()
-    if (batches.length === 0) return
-    if (this.#sealedBatches === undefined) this.#sealedBatches = batches
-    else this.#sealedBatches.push(...batches)
-    this.#sealedBytes += bytes
+    // Also when there is nothing: what is appended to a clean stream before the sync must not go with it either.
+    this.#sealedBatches ??= []
+    this.#sealedBytes += this.#fullBytes + (this.#batch?.at ?? 0)
+    this.#sealedBatches.push(...this.#takeUnsealed())
   }
 
   sync(): Promise<void> {

@@ -12,11 +12,14 @@ interface Model {
   payloads: string[]
   durable: number
   earliest: number
+  /** How many there were at the seal() that the next sync is limited to. */
+  sealed: number | undefined
 }
 
 type Step =
   | { type: 'append'; size: number; count: number }
   | { type: 'sync' }
+  | { type: 'seal' }
   | { type: 'syncFails'; code: string; bytesWritten: number; times: number }
   | { type: 'crash' }
   | {
@@ -40,6 +43,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     })
   },
   { weight: 6, arbitrary: fc.constant<Step>({ type: 'sync' }) },
+  { weight: 2, arbitrary: fc.constant<Step>({ type: 'seal' }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -74,7 +78,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Run {
   readonly fileSystem = new MemoryFileSystem()
   readonly clock = new ManualClock()
-  readonly model: Model = { payloads: [], durable: 0, earliest: 0 }
+  readonly model: Model = { payloads: [], durable: 0, earliest: 0, sealed: undefined }
   log: StreamLog | undefined
 
   async take(step: Step): Promise<void> {
@@ -85,7 +89,12 @@ class Run {
         break
       case 'sync':
         await this.log.sync()
-        this.model.durable = this.model.payloads.length
+        this.#synced()
+        equal(this.log.dirty, this.model.durable < this.model.payloads.length, 'dirty')
+        break
+      case 'seal':
+        this.log.seal()
+        this.model.sealed = this.model.payloads.length
         break
       case 'syncFails':
         await this.#failSync(step)
@@ -101,6 +110,7 @@ class Run {
       case 'restart':
         await this.log.close()
         this.model.durable = this.model.payloads.length
+        this.model.sealed = undefined
         this.log = await this.#open()
         this.#check()
         break
@@ -117,6 +127,7 @@ class Run {
   }
 
   async finish(): Promise<void> {
+    await this.take({ type: 'seal' })
     await this.take({ type: 'sync' })
     await this.#read(this.model.earliest, 10_000)
     await this.take({ type: 'restart' })
@@ -133,6 +144,11 @@ class Run {
     this.model.payloads.push(payload)
   }
 
+  #synced(): void {
+    this.model.durable = this.model.sealed ?? this.model.payloads.length
+    this.model.sealed = undefined
+  }
+
   async #failSync(fault: { code: string; bytesWritten: number; times: number }): Promise<void> {
     this.fileSystem.fail({ operation: 'write', ...fault })
     let failed = false
@@ -142,8 +158,12 @@ class Run {
       failed = true
     }
     this.fileSystem.faults.length = 0
-    if (failed) this.model.payloads.length = this.model.durable
-    this.model.durable = this.model.payloads.length
+    if (failed) {
+      this.model.payloads.length = this.model.durable
+      this.model.sealed = undefined
+    } else {
+      this.#synced()
+    }
     this.#check()
   }
 
@@ -151,7 +171,7 @@ class Run {
   async #syncAndRoll(): Promise<void> {
     try {
       await this.log!.sync()
-      this.model.durable = this.model.payloads.length
+      this.#synced()
       await this.log!.retain()
       await this.log!.close()
     } catch {
@@ -168,6 +188,7 @@ class Run {
     assert(earliestOffset <= this.model.durable, 'retention may only remove what was durable')
     this.model.payloads.length = nextOffset
     this.model.durable = nextOffset
+    this.model.sealed = undefined
     this.model.earliest = earliestOffset
     await this.#read(earliestOffset, 10_000)
   }

@@ -45,3 +45,22 @@ t.test('a sync after seal() writes what was appended before it and leaves the re
   t.same(await payloads(again.get('s')!), ['one', 'two', 'three', 'four', 'five'], 'close writes everything')
   await again.close()
 })
+
+t.test('a sync after seal() of a clean stream writes nothing that came in between', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'tributary-seal-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const retention = { ageMs: 0, bytes: 0 }
+  const declarations = [{ name: 's', filter: '#', key: 'clientId' as const, partitions: 1, retention, ack: 'synced' as const }]
+  const streams = await Streams.open({ folder, declarations })
+  const stream = streams.get('s')!
+  stream.seal()
+  t.notOk(stream.dirty)
+  append(stream, 'one')
+  await stream.sync()
+  t.same(await payloads(stream), [])
+  t.ok(stream.dirty)
+  await stream.sync()
+  t.same(await payloads(stream), ['one'])
+  t.notOk(stream.dirty)
+  await streams.close()
+})
