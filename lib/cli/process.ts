@@ -18,9 +18,22 @@ export async function runProcess(): Promise<void> {
   stdin.unref?.()
 }
 
+/**
+ * Under `npm start` one Ctrl-C arrives twice: from the terminal, which tells every process, and from npm, which passes on what it
+ * was told. Nobody presses it again as fast as that. Milliseconds.
+ */
+const ECHO_MS = 300
+
 function onSignals(stop: () => void): void {
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  let last: { signal: string; atMs: number } | undefined
+  const onSignal = (signal: string) => {
+    const atMs = performance.now()
+    const isEcho = last?.signal === signal && atMs - last.atMs < ECHO_MS
+    last = { signal, atMs }
+    if (!isEcho) stop()
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
 }
 
 /** Nobody reads on (`| head`): that is the end of a command, but not of a broker. */
