@@ -122,6 +122,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     store,
     streams: streams.declared(),
     access,
+    ackRules: config.ack,
     limits: brokerLimits(config),
     counters,
     logger,

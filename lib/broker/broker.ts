@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { Aedes, type AedesOptions } from 'aedes'
 import type { SessionStore } from '../../persistence/contract.ts'
 import type { Authenticator, PeerIdentity, Policy } from '../access/contract.ts'
-import { Counters } from '../metrics/counters.ts'
+import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
@@ -14,7 +14,7 @@ import { ContractEngine } from './contract/engine.ts'
 import type { Done, Engine } from './engine.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
-import type { RoutedStream } from './native/stream-targets.ts'
+import type { AckRule, RoutedStream } from './native/stream-targets.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
 import { TopicEmitter } from './topic-emitter.ts'
@@ -38,6 +38,8 @@ export interface BrokerOptions extends AedesOptions {
   store?: SessionStore
   /** Streams that publishes are appended to; native engine only. */
   streams?: readonly RoutedStream[]
+  /** What acks wait for outside streams; default: everything. */
+  ackRules?: readonly AckRule[]
   access?: { authenticator?: Authenticator | undefined; policy?: Policy | undefined }
   limits?: Partial<BrokerLimits>
   counters?: Counters
@@ -75,7 +77,7 @@ export class Broker extends Aedes {
   readonly counters: Counters
   readonly logger: BrokerLogger | undefined
   readonly clock: Clock
-  readonly flushQueue = new FlushQueue()
+  readonly flushQueue: FlushQueue
   readonly connections = new Set<Connection>()
   readonly authenticator: Authenticator | undefined
   readonly policy: Policy | undefined
@@ -96,6 +98,7 @@ export class Broker extends Aedes {
     super(options.store === undefined ? options : { ...options, mq: new TopicEmitter() })
     this.limits = { ...defaultLimits, ...aedesLimits(options), ...options.limits }
     this.counters = options.counters ?? new Counters()
+    this.flushQueue = new FlushQueue(this.counters)
     this.logger = options.logger
     this.clock = options.clock ?? Date
     this.authenticator = options.access?.authenticator
@@ -105,7 +108,7 @@ export class Broker extends Aedes {
       this.engine = new ContractEngine(this)
       this.assignedClientIdPrefix = 'aedes_'
     } else {
-      this.#native = new NativeEngine(this, options.store, options.streams ?? [])
+      this.#native = new NativeEngine(this, options.store, options.streams ?? [], options.ackRules ?? [])
       this.engine = this.#native
       this.assignedClientIdPrefix = 'tributary-'
     }
@@ -295,6 +298,12 @@ export class Broker extends Aedes {
 
   announceSubscriptions(kind: 'new/subscribes' | 'new/unsubscribes', connection: Connection, subs: unknown[]): void {
     this.#publishSystem(kind, () => Buffer.from(JSON.stringify({ clientId: connection.id, subs })))
+  }
+
+  /** A connection is over. */
+  forget(connection: Connection): void {
+    this.connections.delete(connection)
+    countUp(this.counters.connectionsClosed, connection.closeReason)
   }
 
   reportClientError(connection: Connection, error: Error): void {

@@ -352,7 +352,7 @@ export class Connection extends EventEmitter {
     if (this.closed) return
     this.closed = true
     this.#parts = undefined
-    this.broker.connections.delete(this)
+    this.broker.forget(this)
     if (flush && this.outbound.waitingBytes > 0) this.broker.endTransport(this.conn)
     else this.conn.destroy()
     const settled: Done = error => {

@@ -17,6 +17,7 @@ const sharedCopyBytesMax = 4096
 
 /** Outbounds with something to write; flushed together at the end of the turn. */
 export class FlushQueue {
+  readonly #counters: { bytesSent: number }
   readonly #free: Buffer[] = []
   #waiting: Outbound[] = []
   #spare: Outbound[] = []
@@ -28,6 +29,14 @@ export class FlushQueue {
     for (let i = 0; i < waiting.length; i++) waiting[i]!.flush()
     waiting.length = 0
     this.#spare = waiting
+  }
+
+  constructor(counters: { bytesSent: number }) {
+    this.#counters = counters
+  }
+
+  sent(bytes: number): void {
+    this.#counters.bytesSent += bytes
   }
 
   add(outbound: Outbound): void {
@@ -135,17 +144,17 @@ export class Outbound {
   #writeParts(socket: Duplex, parts: Buffer[], chunk: Buffer | undefined): void {
     this.#parts = undefined
     if (parts.length === 1 && this.position === 0) {
-      this.bytesSent += parts[0]!.length
+      this.#count(parts[0]!.length)
       socket.write(parts[0]!)
       return
     }
     socket.cork()
     for (const part of parts) {
-      this.bytesSent += part.length
+      this.#count(part.length)
       socket.write(part)
     }
     if (chunk !== undefined && this.position > 0) {
-      this.bytesSent += this.position
+      this.#count(this.position)
       socket.write(chunk.subarray(0, this.position))
       this.chunk = undefined
       this.position = 0
@@ -155,7 +164,7 @@ export class Outbound {
 
   #writeChunk(socket: Duplex, chunk: Buffer): void {
     const used = this.position
-    this.bytesSent += used
+    this.#count(used)
     this.chunk = undefined
     this.position = 0
     this.#hint = used <= smallChunkBytes ? smallChunkBytes : Math.min(chunkBytesMax, 1 << (32 - Math.clz32(used - 1)))
@@ -185,6 +194,11 @@ export class Outbound {
     this.chunk = this.#queue.take(size)
     this.position = 0
     return this.chunk
+  }
+
+  #count(bytes: number): void {
+    this.bytesSent += bytes
+    this.#queue.sent(bytes)
   }
 
   #sealChunk(): void {

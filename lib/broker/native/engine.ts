@@ -17,8 +17,11 @@ import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
-import { type RoutedStream, StreamTargets } from './stream-targets.ts'
+import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Wills } from './wills.ts'
+
+/** Cannot be the name of a declared stream. */
+const storeName = '$store'
 
 /** The engine on our own session store and streams: sessions in memory, everything durable through one group commit. */
 export class NativeEngine implements Engine {
@@ -31,11 +34,11 @@ export class NativeEngine implements Engine {
   readonly #wills: Wills
   readonly #sessions: Sessions
 
-  constructor(broker: Broker, store: SessionStore, streams: readonly RoutedStream[]) {
+  constructor(broker: Broker, store: SessionStore, streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
     const { counters, logger } = broker
     const commit = new GroupCommit({
       store: {
-        name: 'store',
+        name: storeName,
         get dirty() {
           return store.dirty
         },
@@ -43,7 +46,7 @@ export class NativeEngine implements Engine {
       },
       streams: streams.map(({ stream }) => stream),
       onSync: (member, seconds) => {
-        const histogram = member.name === 'store' ? counters.storeSync : counters.streamSync
+        const histogram = member.name === storeName ? counters.storeSync : counters.streamSync
         histogram.observe(seconds)
         broker.opts.onCommit?.(member.name, undefined)
       },
@@ -52,7 +55,7 @@ export class NativeEngine implements Engine {
         broker.opts.onCommit?.(member.name, err)
       }
     })
-    this.context = new NativeContext(broker, store, commit, new StreamTargets(streams))
+    this.context = new NativeContext(broker, store, commit, new StreamTargets(streams, ackRules))
     this.#deliverer = new Deliverer(this.context)
     this.#pump = new QueuePump(this.context, this.#deliverer)
     this.#publisher = new PublishHandler(this.context, this.#deliverer)

@@ -17,6 +17,9 @@ import { publishThroughHook } from './publish-hook.ts'
 import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
 import type { StreamTarget } from './stream-targets.ts'
 
+/** Where messages of a topic go besides the subscribers, and what their acknowledgement waits for. */
+export type PublishWay = Pick<PublisherRoute, 'streams' | 'awaitsStore'>
+
 const noStreams: readonly StreamTarget[] = []
 const noRedo: readonly StreamRedo[] = []
 
@@ -61,14 +64,15 @@ export class PublishHandler {
       publishThroughHook(context, this, connection, publication.message(), view.packetId)
       return
     }
-    this.accept(connection, publication, route.streams, view.packetId)
+    this.accept(connection, publication, route, view.packetId)
   }
 
   /** Authorized: takes the message in and acknowledges it. */
-  accept(connection: Connection, publication: Publication, streams: readonly StreamTarget[], packetId: number): void {
+  accept(connection: Connection, publication: Publication, way: PublishWay, packetId: number): void {
     const qos = publication.qos
-    if (qos === 2) return this.#acceptQos2(connection, publication, streams, packetId)
-    const durable = this.take(publication, streams, undefined)
+    const { streams } = way
+    if (qos === 2) return this.#acceptQos2(connection, publication, way, packetId)
+    const durable = this.take(publication, way, undefined)
     if (qos === 0) return
     const { deferred } = connection
     if (durable || deferred?.waiting) {
@@ -97,7 +101,7 @@ export class PublishHandler {
    * Streams, retained, queues, live subscribers, in-process listeners. Returns true when the acknowledgement must wait for the
    * open epoch. `redo` collects where a QoS 2 message went.
    */
-  take(publication: Publication, streams: readonly StreamTarget[], redo: StreamRedo[] | undefined): boolean {
+  take(publication: Publication, { streams, awaitsStore }: PublishWay, redo: StreamRedo[] | undefined): boolean {
     const { broker, routes, store, commit } = this.#context
     const nested = this.#busy
     this.#busy = true
@@ -110,10 +114,10 @@ export class PublishHandler {
     }
     if (publication.retain) {
       this.#retain(publication)
-      durable = true
+      if (awaitsStore) durable = true
     }
     if (publication.route.generation !== routes.generation) routes.refresh(publication.route)
-    if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication)) durable = true
+    if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication) && awaitsStore) durable = true
     if (streams.length > 0 || store.dirty) commit.schedule()
     this.#busy = nested
     if (broker.observesPublish) broker.observed(publication.message())
@@ -122,20 +126,21 @@ export class PublishHandler {
 
   /** A message that is in memory already: broker.publish(), wills. `done` after the commit when something durable was written. */
   publishMessage(message: Message, done: Done): void {
-    const { routes, streams, commit } = this.#context
+    const { routes, commit } = this.#context
     const publication = new Publication()
     publication.beginMessage(message, routes.route(message.topic))
-    const durable = this.take(publication, streams.resolve(message.topic, message.publisherId), undefined)
+    const durable = this.take(publication, this.wayOf(message.topic, message.publisherId), undefined)
     if (!durable) return done()
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
   }
 
-  /** Streams of a topic for this publisher, as far as the topic is the one that was looked up last. */
-  streamsOf(topic: string, clientId: string): readonly StreamTarget[] {
-    return this.#context.streams.resolve(topic, clientId)
+  /** Streams and ack mode of a topic for this publisher, looked up. */
+  wayOf(topic: string, clientId: string): PublishWay {
+    const { streams } = this.#context
+    return { streams: streams.resolve(topic, clientId), awaitsStore: streams.awaitsStore(topic) }
   }
 
-  /** Not allowed: v5 is told [MQTT-4.13.2-1 is not used: the connection lives on]; 3.x can only be closed. */
+  /** Not allowed: v5 is told (the connection lives on); 3.x can only be closed. */
   refuse(connection: Connection, qos: number, packetId: number): void {
     const { publishRefused } = this.#context.counters
     publishRefused.set('not-authorized', (publishRefused.get('not-authorized') ?? 0) + 1)
@@ -148,7 +153,8 @@ export class PublishHandler {
     connection.send({ cmd, messageId: packetId, reasonCode: reasonCode.notAuthorized, properties: {} })
   }
 
-  #acceptQos2(connection: Connection, publication: Publication, streams: readonly StreamTarget[], packetId: number): void {
+  #acceptQos2(connection: Connection, publication: Publication, way: PublishWay, packetId: number): void {
+    const { streams } = way
     const context = this.#context
     const session = connection.session as BrokerSession
     const known = session.receivedCount > 0 ? session.received.get(packetId) : undefined
@@ -168,11 +174,12 @@ export class PublishHandler {
     }
     const redo: StreamRedo[] | undefined = session.stored && streams.length > 0 ? [] : undefined
     const state: ReceivedState = { durable: false, failedStreams: undefined }
-    const durable = this.take(publication, streams, redo)
+    const durable = this.take(publication, way, redo)
     session.received.set(packetId, state)
     if (session.stored) this.#remember(session, packetId, redo ?? noRedo, publication)
-    if (session.stored || durable || connection.deferred?.waiting) context.deferred(connection).pubrec(packetId, state)
-    else {
+    if ((session.stored && way.awaitsStore) || durable || connection.deferred?.waiting) {
+      context.deferred(connection).pubrec(packetId, state)
+    } else {
       state.durable = true
       connection.send({ cmd: 'pubrec', messageId: packetId, reasonCode: 0, properties: {} })
     }
@@ -284,6 +291,7 @@ export class PublishHandler {
       key: Buffer.from(bytes.subarray(topicStart, topicEnd)),
       route: routes.route(topic),
       streams: allowed ? streams.resolve(topic, connection.id ?? '') : noStreams,
+      awaitsStore: streams.awaitsStore(topic),
       allowed
     }
     publisher.remember(route)

@@ -7,6 +7,8 @@ export interface PublisherRoute {
   readonly key: Buffer
   readonly route: TopicRoute
   readonly streams: readonly StreamTarget[]
+  /** Do acknowledgements wait for queues and retained messages? */
+  readonly awaitsStore: boolean
   /** May the publisher publish here, by the compiled policy? */
   readonly allowed: boolean
 }

@@ -152,7 +152,7 @@ export class Sessions {
     session.version = packet.protocolVersion
     session.expirySeconds = expirySeconds
     session.disconnectedAtMs = 0
-    session.username = packet.username
+    session.username = connection.identity?.username ?? packet.username
     session.sendSeq = session.firstSeq
     connection.session = session
     if (expirySeconds > 0 && !session.stored) {

@@ -20,12 +20,29 @@ export interface StreamTarget {
 
 const none: readonly StreamTarget[] = []
 
-/** Which streams a topic enters. */
+/** What the acknowledgement of topics matching a filter waits for, as far as queues and retained messages are concerned. */
+export interface AckRule {
+  readonly filter: string
+  readonly mode: AckMode
+}
+
+/** Which streams a topic enters, and what its acknowledgement waits for. */
 export class StreamTargets {
   readonly #streams: readonly RoutedStream[]
+  readonly #ackRules: readonly AckRule[]
 
-  constructor(streams: readonly RoutedStream[]) {
+  constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
     this.#streams = streams
+    this.#ackRules = ackRules
+  }
+
+  /**
+   * False when an operator asked for acks of this topic that do not wait for queues and retained messages to be on disk. The first
+   * matching rule counts. `written` is answered like `synced`: the store knows no state between.
+   */
+  awaitsStore(topic: string): boolean {
+    for (const { filter, mode } of this.#ackRules) if (topicMatches(filter, topic)) return mode !== 'received'
+    return true
   }
 
   get streams(): readonly RoutedStream[] {

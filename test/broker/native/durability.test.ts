@@ -94,6 +94,27 @@ t.test('ack: received does not wait', async t => {
   ;(await gate.entered()).pass()
 })
 
+t.test('an ack rule for a filter lets acks of queued and retained messages leave at once, other topics wait', async t => {
+  const gate = new Gate()
+  const { port } = await TestBroker.start(t, {
+    ackRules: [{ filter: 'quick/#', mode: 'received' }],
+    wrapStore: store => gate.wrap<SessionStore>(store, 'commit')
+  })
+  const { client: sleeper } = await RawClient.connect(port, { clientId: 'sleeper', clean: false })
+  await sleeper.subscribe('#', 1)
+  await sleeper.disconnect()
+  const { client } = await RawClient.connect(port, { clientId: 'device' })
+  await client.publish('elsewhere', 'settles what is under way', 1)
+  gate.open = false
+  await client.publish('quick/a', 'x', 1, { retain: true })
+  t.pass('acknowledged while the commit was held back')
+  client.send({ cmd: 'publish', topic: 'slow/a', payload: 'x', qos: 1, messageId: 77, retain: false, dup: false })
+  t.same(await client.ping(), [])
+  gate.open = true
+  ;(await gate.entered()).pass()
+  t.equal((await client.expect('puback')).messageId, 77)
+})
+
 for (const failure of ['ENOSPC', 'EIO']) {
   t.test(
     `${failure}: nobody is acknowledged, the publishers concerned are cut off, and what they send again arrives once`,

@@ -116,7 +116,7 @@ t.test(
     const arrived = await client.ping()
     t.equal(arrived.length, 1)
     t.equal(arrived[0]?.qos, 1)
-    const { subscriptionIdentifier } = arrived[0]?.properties as { subscriptionIdentifier: number[] }
+    const { subscriptionIdentifier } = arrived[0]!.properties as { subscriptionIdentifier: number[] }
     t.same([...subscriptionIdentifier].sort(), [3, 9])
   }
 )
