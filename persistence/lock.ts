@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { constants, copyFile, link, mkdir, open, readFile, readlink, rename, unlink } from 'node:fs/promises'
+import { constants, copyFile, link, mkdir, open, readdir, readFile, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TributaryError } from '../lib/errors.ts'
 
@@ -125,7 +125,18 @@ async function isAlive(holder: Holder): Promise<boolean> {
     // EPERM: it exists and belongs to somebody else.
     if (!hasCode(error, 'EPERM')) return false
   }
-  return holder.started === (await startOf(holder.pid))
+  return holder.started === (await startOf(holder.pid)) && !(await isZombie(holder.pid))
+}
+
+/**
+ * Killed, and only waiting for its parent to take notice, which a container's first process may never do. As long as one of its
+ * threads is left, in the middle of a write perhaps, it does not count as dead.
+ */
+async function isZombie(pid: number): Promise<boolean> {
+  const stat = await readText(`/proc/${pid}/stat`)
+  if (stat === undefined || !'ZX'.includes(stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3))) return false
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  return threads.length <= 1
 }
 
 async function startOf(pid: number): Promise<string> {

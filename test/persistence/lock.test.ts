@@ -75,6 +75,34 @@ t.test('the lock of a killed process is taken over', async t => {
   t.same(await readdir(folder), [])
 })
 
+t.test('a killed process that its parent has not noticed does not keep the folder locked', async t => {
+  const folder = t.testdir()
+  // The shell becomes a sleep that knows nothing of the child it has: after kill -9 the child stays a zombie.
+  const parent = spawn('sh', ['-c', `"${process.execPath}" "${CHILD}" & echo $!; exec sleep 60`], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  t.teardown(() => parent.kill('SIGKILL'))
+  const lines = createInterface({ input: parent.stdout })[Symbol.asyncIterator]()
+  const pid = Number((await lines.next()).value)
+  // A background job of sh has no standard input, so the lock is written in its name.
+  await lines.next()
+  const own = await lockFolder(folder)
+  const path = `${folder}/${LOCK}`
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  const holder = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+  await own.release()
+  if (stat === undefined) return t.comment('skipped: this system has no /proc')
+  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  await writeFile(path, JSON.stringify({ ...holder, pid, started }))
+  process.kill(pid, 'SIGKILL')
+  for (;;) {
+    const state = await readFile(`/proc/${pid}/stat`, 'utf8')
+    if (/\) Z /.test(state)) break
+  }
+  await (await lockFolder(folder)).release()
+  t.pass('taken over')
+})
+
 t.test('a pid that was given to another process since does not keep the folder locked', async t => {
   const folder = t.testdir()
   const lock = await lockFolder(folder)
