@@ -16,6 +16,7 @@ import type { DeferredWrites } from './native/deferred-writes.ts'
 import type { PublisherRoutes } from './native/publisher-routes.ts'
 import { handleConnect } from './on-connect.ts'
 import { Outbound } from './outbound.ts'
+import { type OnBytes, readShared } from './socket-reads.ts'
 
 const packetType = { connect: 1, publish: 3, subscribe: 8, unsubscribe: 10, pingreq: 12, disconnect: 14, auth: 15 } as const
 
@@ -93,7 +94,9 @@ export class Connection extends EventEmitter {
     this.peer = peer
     this.lastReceivedMs = broker.clock.now()
     this.outbound = new Outbound(conn, broker.flushQueue, this, broker.limits.maxOutboundBufferBytes)
-    conn.on('data', (bytes: Buffer) => this.#onData(bytes))
+    const onBytes: OnBytes = (bytes, end) => this.#onBytes(bytes, end)
+    if (readShared(conn, onBytes)) conn.resume()
+    else conn.on('data', (bytes: Buffer) => this.#onBytes(bytes, bytes.length))
     conn.on('error', (error: Error) => this.fail(error, 'transport-error'))
     conn.on('end', () => this.close())
     conn.on('close', () => this.close())
@@ -121,7 +124,8 @@ export class Connection extends EventEmitter {
     if (parts !== undefined) {
       this.#parts = undefined
       this.#neededBytes = 0
-      this.#read(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+      const whole = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+      this.#read(whole, whole.length)
     }
     if (this.#suspensions === 0 && !this.closed) this.conn.resume()
   }
@@ -130,36 +134,37 @@ export class Connection extends EventEmitter {
     return this.#suspensions > 0
   }
 
-  #onData(bytes: Buffer): void {
+  #onBytes(bytes: Buffer, end: number): void {
     if (this.closed) return
     this.lastReceivedMs = this.broker.clock.now()
-    this.bytesReceived += bytes.length
-    this.broker.counters.bytesReceived += bytes.length
+    this.bytesReceived += end
+    this.broker.counters.bytesReceived += end
     if (this.#parts === undefined) {
-      if (this.#suspensions > 0) this.#keep(bytes)
-      else this.#read(bytes)
+      if (this.#suspensions > 0) this.#keep(bytes, 0, end)
+      else this.#read(bytes, end)
       return
     }
-    this.#keep(bytes)
+    this.#keep(bytes, 0, end)
     if (this.#suspensions > 0 || this.#partsBytes < this.#neededBytes) return
-    const parts = this.#parts
+    const whole = Buffer.concat(this.#parts)
     this.#parts = undefined
-    this.#read(Buffer.concat(parts))
+    this.#read(whole, whole.length)
   }
 
-  #keep(bytes: Buffer): void {
+  /** Copies: the buffer of a read belongs to the next read. */
+  #keep(bytes: Buffer, start: number, end: number): void {
+    const part = Buffer.from(bytes.subarray(start, end))
     if (this.#parts === undefined) {
-      this.#parts = [bytes]
-      this.#partsBytes = bytes.length
+      this.#parts = [part]
+      this.#partsBytes = part.length
     } else {
-      this.#parts.push(bytes)
-      this.#partsBytes += bytes.length
+      this.#parts.push(part)
+      this.#partsBytes += part.length
     }
   }
 
   /** Handles every whole packet in `bytes` and keeps the rest. */
-  #read(bytes: Buffer): void {
-    const end = bytes.length
+  #read(bytes: Buffer, end: number): void {
     const maxPacketBytes = this.broker.limits.maxPacketBytes
     let at = 0
     this.#reading = true
@@ -182,11 +187,7 @@ export class Connection extends EventEmitter {
     }
     this.#reading = false
     if (this.closed) return
-    if (at < end) {
-      // A small rest of a big read is copied: a slice would keep the whole read alive for as long as the peer likes.
-      const rest = bytes.subarray(at)
-      this.#keep(rest.length * 4 < bytes.length ? Buffer.from(rest) : rest)
-    }
+    if (at < end) this.#keep(bytes, at, end)
     this.broker.engine.chunkEnd(this)
     if (this.#suspensions > 0) this.conn.pause()
   }

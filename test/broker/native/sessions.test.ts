@@ -210,10 +210,8 @@ t.test('a full queue refuses new messages, counts them and keeps the old ones', 
   const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
   for (let i = 0; i < 5; i++) await publisher.publish('a', String(i), 1)
   const { client: again } = await RawClient.connect(port, persistent)
-  t.same(
-    (await again.ping()).map(packet => String(packet.payload)),
-    ['0', '1', '2']
-  )
+  for (const expected of ['0', '1', '2']) t.equal(String((await again.expect('publish')).payload), expected)
+  t.same(await again.ping(), [])
   t.equal(broker.counters.dropped.get('queue-full'), 2)
 })
 
