@@ -59,7 +59,7 @@ t.test(
       const arrived = new Map<string, number[]>()
       for (;;) {
         const packets = await client.ping()
-        if (packets.length === 0) break
+        if (packets.length === 0 && (await backlog(broker, clientId)) === 0) break
         for (const packet of packets) {
           if (packet.cmd === 'pubrel') client.send({ cmd: 'pubcomp', messageId: packet.messageId })
           if (packet.cmd !== 'publish') continue
@@ -87,6 +87,13 @@ t.test(
     for (const publisher of publishers) check(t, 'stream', publisher, stored.get(publisher.topic) ?? [], publisher.qos)
   }
 )
+
+/** Messages the broker still owes a client. */
+async function backlog(broker: BrokerProcess, clientId: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${broker.adminPort}/clients/${clientId}`)
+  const client = (await response.json()) as { backlog: number }
+  return client.backlog
+}
 
 function check(
   t: Pick<Test, 'same' | 'ok' | 'equal'>,
