@@ -29,6 +29,8 @@ export interface PendingDelivery {
  */
 export interface ReceivedState {
   durable: boolean
+  /** Received on an earlier connection. */
+  inherited: boolean
   failedStreams: ReadonlySet<string> | undefined
 }
 
@@ -54,6 +56,7 @@ export class Session {
   /** Created on first use: most device sessions only publish. */
   #subscriptions: Map<string, SessionSubscription> | undefined
   #received: Map<number, ReceivedState> | undefined
+  #inheritedReceived = 0
   #inflight: InflightWindow | undefined
 
   /** Stored sessions: the seq the next enqueue gets, and the first seq not yet sent on this connection. */
@@ -86,6 +89,25 @@ export class Session {
   get received(): Map<number, ReceivedState> {
     this.#received ??= new Map()
     return this.#received
+  }
+
+  /** QoS 2 ids that an earlier connection left behind. */
+  get inheritedReceived(): number {
+    return this.#inheritedReceived
+  }
+
+  /** A new connection took the session up. */
+  inheritReceived(): void {
+    this.#inheritedReceived = this.receivedCount
+    if (this.#received) for (const state of this.#received.values()) state.inherited = true
+  }
+
+  /** PUBREL arrived; false when the id is not known. */
+  releaseReceived(packetId: number): boolean {
+    const state = this.#received?.get(packetId)
+    if (state === undefined) return false
+    if (state.inherited) this.#inheritedReceived--
+    return this.#received?.delete(packetId) ?? false
   }
 
   get receivedCount(): number {

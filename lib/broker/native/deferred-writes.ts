@@ -12,8 +12,9 @@ import type { Connection } from '../connection.ts'
 interface Bucket {
   readonly epoch: number
   readonly openedAt: number
-  /** Acknowledgements among the packets. */
+  /** Acknowledgements among the packets, and how many of them are PUBACKs. */
   acks: number
+  pubacks: number
   bytes: Buffer
   used: number
   /** QoS 2 ids that become durable with this epoch. */
@@ -26,6 +27,8 @@ export class DeferredWrites implements CommitWaiter {
   readonly #connection: Connection
   readonly #commit: GroupCommit
   readonly #buckets: Bucket[] = []
+  /** QoS 1 PUBLISH packets whose PUBACK waits; with received QoS 2 ids they fill the Receive Maximum. */
+  unacknowledged = 0
 
   constructor(connection: Connection, commit: GroupCommit) {
     this.#connection = connection
@@ -49,6 +52,12 @@ export class DeferredWrites implements CommitWaiter {
     bucket.acks++
   }
 
+  puback(packetId: number): void {
+    this.ack(0x40, packetId)
+    this.#bucket(0).pubacks++
+    this.unacknowledged++
+  }
+
   write(packet: Buffer): void {
     const bucket = this.#bucket(packet.length)
     packet.copy(bucket.bytes, bucket.used)
@@ -66,6 +75,7 @@ export class DeferredWrites implements CommitWaiter {
   committed(epoch: number, failure: CommitFailure | undefined): void {
     const bucket = this.#buckets.shift()
     if (bucket === undefined || bucket.epoch !== epoch) throw new Error('commit epochs out of order')
+    this.unacknowledged -= bucket.pubacks
     if (bucket.received) for (const state of bucket.received) settle(state, failure)
     const connection = this.#connection
     if (failure) {
@@ -87,7 +97,15 @@ export class DeferredWrites implements CommitWaiter {
     let bucket = this.#buckets.at(-1)
     if (bucket === undefined || bucket.epoch !== epoch) {
       const size = Math.max(bucketBytesMin, bytes)
-      bucket = { epoch, openedAt: performance.now(), acks: 0, bytes: Buffer.allocUnsafe(size), used: 0, received: undefined }
+      bucket = {
+        epoch,
+        openedAt: performance.now(),
+        acks: 0,
+        pubacks: 0,
+        bytes: Buffer.allocUnsafe(size),
+        used: 0,
+        received: undefined
+      }
       this.#buckets.push(bucket)
       this.#commit.join(this)
     } else if (bucket.used + bytes > bucket.bytes.length) {

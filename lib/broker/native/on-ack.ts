@@ -84,7 +84,7 @@ export class AckHandler {
 
   /** The publisher releases a QoS 2 packet id [MQTT-4.3.3-11]. */
   #onPubrel(connection: Connection, session: BrokerSession, packet: AckPacket): void {
-    const known = session.receivedCount > 0 && session.received.delete(packet.messageId)
+    const known = session.releaseReceived(packet.messageId)
     const code = known ? reasonCode.success : reasonCode.packetIdentifierNotFound
     const pubcomp: AckPacket = { cmd: 'pubcomp', messageId: packet.messageId, reasonCode: code, properties: {} }
     if (known && session.stored) {

@@ -76,9 +76,7 @@ export class PublishHandler {
     if (qos === 0) return
     const { deferred } = connection
     if (durable || deferred?.waiting) {
-      const publisher = connection.publisher!
-      publisher.unacknowledged = deferred?.waiting ? publisher.unacknowledged + 1 : 1
-      this.#context.deferred(connection).ack(0x40, packetId)
+      this.#context.deferred(connection).puback(packetId)
       return
     }
     const unmatched = connection.version === 5 && publication.route.targets.length === 0 && streams.length === 0
@@ -173,7 +171,7 @@ export class PublishHandler {
       return
     }
     const redo: StreamRedo[] | undefined = session.stored && streams.length > 0 ? [] : undefined
-    const state: ReceivedState = { durable: false, failedStreams: undefined }
+    const state: ReceivedState = { durable: false, failedStreams: undefined, inherited: false }
     const durable = this.take(publication, way, redo)
     session.received.set(packetId, state)
     if (session.stored) this.#remember(session, packetId, redo ?? noRedo, publication)
@@ -217,11 +215,12 @@ export class PublishHandler {
 
   #withinReceiveMaximum(connection: Connection): boolean {
     if (connection.version !== 5) return true
-    const waiting = connection.deferred?.waiting ? (connection.publisher?.unacknowledged ?? 0) : 0
-    const held = waiting + ((connection.session?.receivedCount ?? 0) | 0)
+    const session = connection.session as BrokerSession
+    // Ids of an earlier connection are not counted: Receive Maximum is about this one (section 3.1.2.11.3).
+    const held = (connection.deferred?.unacknowledged ?? 0) + session.receivedCount - session.inheritedReceived
     if (held < this.#context.limits.receiveMaximum) return true
     const view = this.#view
-    if (view.qos === 2 && connection.session?.received.has(view.packetId)) return true
+    if (view.qos === 2 && session.received.has(view.packetId)) return true
     connection.protocolError(reasonCode.receiveMaximumExceeded, 'more PUBLISH packets in flight than Receive Maximum allows')
     return false
   }

@@ -23,8 +23,6 @@ export class PublisherRoutes {
   #byTopic: Map<string, PublisherRoute> | undefined
   /** Topic Alias to topic bytes. */
   #aliases: Map<number, Buffer> | undefined
-  /** QoS 1 PUBLISH packets whose PUBACK waits for a commit; with received QoS 2 ids it fills the Receive Maximum. */
-  unacknowledged = 0
 
   constructor(policyGeneration: number) {
     this.policyGeneration = policyGeneration

@@ -132,7 +132,8 @@ export class Sessions {
       routes.add(subscription)
     }
     for (const { seq, packetId, qos, state } of loaded.inflight) session.inflight.restore(packetId, seq, qos, state)
-    for (const { packetId } of loaded.received) session.received.set(packetId, { durable: true, failedStreams: undefined })
+    for (const { packetId } of loaded.received)
+      session.received.set(packetId, { durable: true, failedStreams: undefined, inherited: true })
     sessions.set(clientId, session)
     if (expirySeconds === 0) this.end(session, 'session-expired')
     else if (expirySeconds !== neverExpires) this.#expiring.add(session)
@@ -154,6 +155,7 @@ export class Sessions {
     session.disconnectedAtMs = 0
     session.username = connection.identity?.username ?? packet.username
     session.sendSeq = session.firstSeq
+    session.inheritReceived()
     connection.session = session
     if (expirySeconds > 0 && !session.stored) {
       session.key = store.sessionKey(session.clientId)

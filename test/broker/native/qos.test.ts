@@ -143,6 +143,41 @@ t.test('MQTT 5 properties reach the subscriber as they were sent, a 3.1.1 subscr
   t.notOk((await v4.expect('publish')).properties)
 })
 
+t.test('QoS 2 ids left over from an earlier connection do not count against the Receive Maximum of this one', async t => {
+  const { port } = await TestBroker.start(t, { limits: { receiveMaximum: 2 } })
+  const options = { clientId: 'device', clean: false, version: 5 as const, properties: { sessionExpiryInterval: 100 } }
+  const { client } = await RawClient.connect(port, options)
+  const publish = (messageId: number) => ({
+    cmd: 'publish',
+    topic: 'a',
+    payload: '',
+    qos: 2,
+    messageId,
+    retain: false,
+    dup: false
+  })
+  for (const id of [1, 2]) {
+    client.send(publish(id))
+    await client.expect('pubrec')
+  }
+  await client.cut()
+  const { client: again } = await RawClient.connect(port, options)
+  for (const id of [1, 2]) again.send({ cmd: 'pubrel', messageId: id })
+  for (const id of [3, 4]) again.send(publish(id))
+  const arrived = [await again.next(), await again.next(), await again.next(), await again.next()]
+  t.same(
+    arrived.map(packet => packet?.cmd),
+    ['pubcomp', 'pubcomp', 'pubrec', 'pubrec']
+  )
+  await again.cut()
+  const { client: third } = await RawClient.connect(port, options)
+  for (const id of [5, 6]) third.send(publish(id))
+  t.equal((await third.expect('pubrec')).messageId, 5)
+  t.equal((await third.expect('pubrec')).messageId, 6)
+  third.send(publish(7))
+  t.match(await third.ended(), [{ cmd: 'disconnect', reasonCode: 0x93 }])
+})
+
 function bindRecords(started: TestBroker) {
   return { port: started.port, records: () => started.records() }
 }
