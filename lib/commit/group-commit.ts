@@ -30,6 +30,13 @@ export interface CommitWaiter {
   committed(epoch: number, failure: CommitFailure | undefined): void
 }
 
+interface SealedEpoch {
+  readonly epoch: number
+  readonly waiters: readonly CommitWaiter[]
+  error: Error | undefined
+  readonly failedStreams: Set<string>
+}
+
 /** Pause before the next attempt after a failed one: a full disk must not keep a core busy. Milliseconds. */
 const retryAfterFailureMs = 200
 
@@ -51,6 +58,10 @@ export class GroupCommit {
   #scheduled = false
   #running = false
   #openEpoch = 1
+  #stopped = false
+  #retryTimer: NodeJS.Timeout | undefined
+  /** What the running commit and stream failures during it decide about, in the order in which it was joined. */
+  #sealed: SealedEpoch[] = []
   readonly #run = () => {
     this.#scheduled = false
     void this.#commit()
@@ -76,7 +87,7 @@ export class GroupCommit {
 
   /** Commits the open epoch at the end of this turn, or as soon as the running commit is done. */
   schedule(): void {
-    if (this.#scheduled || this.#running) return
+    if (this.#scheduled || this.#running || this.#stopped) return
     this.#scheduled = true
     setImmediate(this.#run)
   }
@@ -91,14 +102,17 @@ export class GroupCommit {
     return new Promise(resolve => this.join({ committed: (_epoch, failure) => resolve(failure) }))
   }
 
+  /** No further attempts; who still waits is not told any more. For the end, when the members are about to be closed. */
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#retryTimer)
+  }
+
   async #commit(): Promise<void> {
     this.#running = true
-    const epoch = this.#openEpoch++
-    const waiters = this.#waiters
+    const sealed = this.#sealEpoch(undefined)
     const storeFirst = this.#storeFirst
-    this.#waiters = []
     this.#storeFirst = false
-    const failedStreams = new Set<string>()
     let error: Error | undefined
     const store = this.#store?.dirty ? this.#store : undefined
     // What arrives from here on belongs to the next epoch, in every file alike: a record must not overtake its packet id, which
@@ -107,31 +121,46 @@ export class GroupCommit {
     if (store && storeFirst) {
       error = await this.#sync(store)
       // Without the store the streams must wait too: they stay dirty and go with the next attempt.
-      if (error === undefined) error = await this.#syncAll(undefined, failedStreams)
+      if (error === undefined) error = await this.#syncAll(undefined)
       else this.#storeFirst = true
     } else {
-      error = await this.#syncAll(store, failedStreams)
+      error = await this.#syncAll(store)
     }
     this.#running = false
-    const failure = error && { error, failedStreams }
-    for (const waiter of waiters) waiter.committed(epoch, failure)
-    // A failed stream takes the records appended meanwhile with it (see Stream.sync), so the epoch that filled during it fails too.
-    if (failure) this.#failOpenEpoch(failure)
-    if (this.#waiters.length === 0 && !this.#dirty()) return
-    if (failure) this.#retryLater()
+    sealed.error ??= error
+    const decided = this.#sealed
+    this.#sealed = []
+    for (const { epoch, waiters, error, failedStreams } of decided) {
+      const failure = error && { error, failedStreams }
+      for (const waiter of waiters) waiter.committed(epoch, failure)
+    }
+    if (this.#stopped || (this.#waiters.length === 0 && !this.#dirty())) return
+    if (error) this.#retryLater()
     else this.schedule()
   }
 
   #retryLater(): void {
     this.#scheduled = true
-    setTimeout(this.#run, retryAfterFailureMs)
+    this.#retryTimer = setTimeout(this.#run, retryAfterFailureMs)
   }
 
-  #failOpenEpoch(failure: CommitFailure): void {
-    const waiters = this.#waiters
+  #sealEpoch(error: Error | undefined): SealedEpoch {
+    const sealed = { epoch: this.#openEpoch++, waiters: this.#waiters, error, failedStreams: new Set<string>() }
     this.#waiters = []
-    const epoch = this.#openEpoch++
-    for (const waiter of waiters) waiter.committed(epoch, failure)
+    this.#sealed.push(sealed)
+    return sealed
+  }
+
+  /**
+   * A failed stream takes with it what was appended up to this moment (see Stream.sync), so the epoch that filled meanwhile fails
+   * too. What is appended from here on is not lost: it belongs to a new epoch, however long the other members still take.
+   */
+  #streamFailed(name: string, error: Error): void {
+    this.#sealEpoch(error)
+    for (const sealed of this.#sealed) {
+      sealed.error ??= error
+      sealed.failedStreams.add(name)
+    }
   }
 
   #dirty(): boolean {
@@ -141,18 +170,18 @@ export class GroupCommit {
   }
 
   /** Syncs the dirty streams, and the store beside them when given. Resolves with the first error. */
-  async #syncAll(store: CommitMember | undefined, failedStreams: Set<string>): Promise<Error | undefined> {
+  async #syncAll(store: CommitMember | undefined): Promise<Error | undefined> {
     const pending: Promise<Error | undefined>[] = []
     if (store) pending.push(this.#sync(store))
-    for (const stream of this.#streams) if (stream.dirty) pending.push(this.#syncStream(stream, failedStreams))
+    for (const stream of this.#streams) if (stream.dirty) pending.push(this.#syncStream(stream))
     if (pending.length === 1) return pending[0]
     const results = await Promise.all(pending)
     return results.find(result => result !== undefined)
   }
 
-  async #syncStream(stream: CommitMember, failedStreams: Set<string>): Promise<Error | undefined> {
+  async #syncStream(stream: CommitMember): Promise<Error | undefined> {
     const error = await this.#sync(stream)
-    if (error) failedStreams.add(stream.name)
+    if (error) this.#streamFailed(stream.name, error)
     return error
   }
 

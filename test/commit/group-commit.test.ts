@@ -139,3 +139,34 @@ t.test('what is appended while the store goes first is not synced with the epoch
   await turn()
   stream.syncs[0]?.resolve()
 })
+
+t.test('what is appended after a stream has failed is not failed with it, however long the other members take', async t => {
+  const stream = new ManualMember('telemetry')
+  const other = new ManualMember('events')
+  const commit = new GroupCommit({ store: undefined, streams: [stream, other] })
+  const told: [string, string[] | undefined][] = []
+  const join = (name: string) =>
+    commit.join({ committed: (_epoch, failure) => told.push([name, failure && [...failure.failedStreams].sort()]) })
+  stream.dirty = true
+  other.dirty = true
+  join('before')
+  await turn()
+  join('during')
+  stream.syncs[0]?.reject(new Error('EIO'))
+  await turn()
+  stream.dirty = true
+  join('after the first failure')
+  other.syncs[0]?.reject(new Error('EIO'))
+  await turn()
+  stream.dirty = true
+  join('after both')
+  t.same(told, [
+    ['before', ['events', 'telemetry']],
+    ['during', ['events', 'telemetry']],
+    ['after the first failure', ['events']]
+  ])
+  while (stream.syncs.length < 2) await turn()
+  stream.syncs[1]?.resolve()
+  while (told.length < 4) await turn()
+  t.same(told[3], ['after both', undefined])
+})
