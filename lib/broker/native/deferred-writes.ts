@@ -119,5 +119,6 @@ export class DeferredWrites implements CommitWaiter {
 
 function settle(state: ReceivedState, failure: CommitFailure | undefined): void {
   if (failure === undefined) state.durable = true
-  else if (failure.failedStreams.size > 0) state.failedStreams = failure.failedStreams
+  // A message that is on disk already is not lost because a later commit fails.
+  else if (!state.durable && failure.failedStreams.size > 0) state.failedStreams = failure.failedStreams
 }

@@ -63,7 +63,9 @@ export class AckHandler {
         return
       }
     }
-    connection.send(pubrel)
+    // Behind PUBRELs that wait for the disk, its own first one included [MQTT-4.6.0-4].
+    if (connection.deferred?.waiting) connection.deferred.write(encodePacket(pubrel, connection.version ?? 4))
+    else connection.send(pubrel)
   }
 
   #onPubcomp(connection: Connection, session: BrokerSession, packet: AckPacket): void {

@@ -1,4 +1,5 @@
 import type { StreamRedo } from '../../../persistence/contract.ts'
+import { encodePacket } from '../../mqtt/encode.ts'
 import type { Frame } from '../../mqtt/frame.ts'
 import type { Message } from '../../mqtt/message.ts'
 import { forwardableProperties, PublishView, viewPublish } from '../../mqtt/publish-view.ts'
@@ -67,9 +68,8 @@ export class PublishHandler {
     this.accept(connection, publication, route, view.packetId)
   }
 
-  /** Authorized: takes the message in and acknowledges it. */
-  accept(connection: Connection, publication: Publication, way: PublishWay, packetId: number): void {
-    const qos = publication.qos
+  /** Authorized: takes the message in and acknowledges it at the QoS it came with, whatever a hook made of that. */
+  accept(connection: Connection, publication: Publication, way: PublishWay, packetId: number, qos = publication.qos): void {
     const { streams } = way
     if (qos === 2) return this.#acceptQos2(connection, publication, way, packetId)
     const durable = this.take(publication, way, undefined)
@@ -117,8 +117,9 @@ export class PublishHandler {
     if (publication.route.generation !== routes.generation) routes.refresh(publication.route)
     if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication) && awaitsStore) durable = true
     if (streams.length > 0 || store.dirty) commit.schedule()
-    this.#busy = nested
+    // A listener may publish in turn, and the caller is not done with this publication.
     if (broker.observesPublish) broker.observed(publication.message())
+    this.#busy = nested
     return durable
   }
 
@@ -148,7 +149,10 @@ export class PublishHandler {
     }
     if (qos === 0) return this.#context.dropped('publish-denied')
     const cmd = qos === 1 ? 'puback' : 'pubrec'
-    connection.send({ cmd, messageId: packetId, reasonCode: reasonCode.notAuthorized, properties: {} })
+    const answer = encodePacket({ cmd, messageId: packetId, reasonCode: reasonCode.notAuthorized, properties: {} }, 5)
+    // Behind the acknowledgements of earlier messages [MQTT-4.6.0-2].
+    if (connection.deferred?.waiting) connection.deferred.write(answer)
+    else connection.outbound.write(answer)
   }
 
   #acceptQos2(connection: Connection, publication: Publication, way: PublishWay, packetId: number): void {
@@ -205,7 +209,8 @@ export class PublishHandler {
   }
 
   #retain(publication: Publication): void {
-    const { store, limits } = this.#context
+    const { store, limits, retainedSearches } = this.#context
+    for (const changed of retainedSearches) changed.add(publication.route.topic)
     if (publication.payloadEnd === publication.payloadStart) return store.deleteRetained(publication.route.topic)
     if (store.retainedCount >= limits.maxRetainedMessages && store.retainedByTopic(publication.route.topic) === undefined) {
       return this.#context.dropped('retained-limit')

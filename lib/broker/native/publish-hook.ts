@@ -31,7 +31,7 @@ export function publishThroughHook(
         changed.expiresAtMs = message.expiresAtMs
         const publication = new Publication()
         publication.beginMessage(changed, routes.route(changed.topic))
-        handler.accept(connection, publication, handler.wayOf(changed.topic, message.publisherId), packetId)
+        handler.accept(connection, publication, handler.wayOf(changed.topic, message.publisherId), packetId, message.qos)
       }
     }
     if (waiting) connection.resume()

@@ -207,3 +207,72 @@ t.test('a QoS 2 message that reached the store and not the stream is appended at
   started = await started.restart(t, {})
   t.equal((await started.records()).length, 1, 'recovery does not append what is there')
 })
+
+t.test('[MQTT-4.6.0-2] a refusal waits for the earlier ack that waits for the disk', async t => {
+  const gate = new Gate()
+  const { port } = await TestBroker.start(t, {
+    wrapStream: stream => gate.wrap<Stream>(stream, 'sync'),
+    authorizePublish: (_client, packet, done) => done(packet.topic === 'forbidden' ? new Error('no') : null)
+  })
+  const { client } = await RawClient.connect(port, { clientId: 'device', version: 5 })
+  gate.open = false
+  client.send({ cmd: 'publish', topic: 'devices/1', payload: 'x', qos: 1, messageId: 1, retain: false, dup: false })
+  const sync = await gate.entered()
+  client.send({ cmd: 'publish', topic: 'forbidden', payload: 'x', qos: 1, messageId: 2, retain: false, dup: false })
+  t.same(await client.ping(), [])
+  gate.open = true
+  sync.pass()
+  t.match(await client.expect('puback'), { messageId: 1 })
+  t.match(await client.expect('puback'), { messageId: 2, reasonCode: 0x87 })
+})
+
+t.test('a QoS 2 message that is on disk stays one message when a later commit fails while it is sent again', async t => {
+  const fileSystem = new FailingFileSystem()
+  const started = await TestBroker.start(t, { fileSystem })
+  const { port } = started
+  const device = { clientId: 'device', clean: false }
+  const publish = { cmd: 'publish', topic: 'devices/1', payload: 'once', qos: 2, messageId: 5, retain: false, dup: false }
+  const { client } = await RawClient.connect(port, device)
+  client.send(publish)
+  await client.expect('pubrec')
+  await client.cut()
+  fileSystem.failure = 'EIO'
+  const { client: second } = await RawClient.connect(port, device)
+  second.socket.cork()
+  second.send({ ...publish, payload: 'other', qos: 1, messageId: 6 })
+  second.send({ ...publish, dup: true })
+  second.socket.uncork()
+  await second.ended()
+  fileSystem.failure = undefined
+  const { client: third } = await RawClient.connect(port, device)
+  third.send({ ...publish, dup: true })
+  await third.expect('pubrec')
+  third.send({ cmd: 'pubrel', messageId: 5 })
+  await third.expect('pubcomp')
+  t.same(
+    (await started.records()).map(record => String(record.payload)),
+    ['once']
+  )
+})
+
+t.test('acknowledged messages leave the Receive Maximum while others wait for the next commit', async t => {
+  const gate = new Gate()
+  const { port } = await TestBroker.start(t, {
+    limits: { receiveMaximum: 3 },
+    wrapStream: stream => gate.wrap<Stream>(stream, 'sync')
+  })
+  const { client } = await RawClient.connect(port, { clientId: 'device', version: 5 })
+  const publish = (messageId: number) =>
+    client.send({ cmd: 'publish', topic: 'devices/1', payload: 'x', qos: 1, messageId, retain: false, dup: false })
+  gate.open = false
+  publish(1)
+  for (let id = 1; id <= 10; id++) {
+    const sync = await gate.entered()
+    publish(id + 1)
+    t.same(await client.ping(), [], 'two are waiting, one for each of two commits')
+    sync.pass()
+    t.match(await client.next(), { cmd: 'puback', messageId: id })
+  }
+  gate.open = true
+  ;(await gate.entered()).pass()
+})

@@ -154,3 +154,22 @@ t.test('client.publish, client.subscribe and client.close work on one client', a
   inside?.close()
   t.same(await client.ended(), [])
 })
+
+t.test('a hook that changes the QoS does not change the handshake the publisher is owed', async t => {
+  const { port } = await TestBroker.start(t, {
+    authorizePublish: (_client, packet, done) => {
+      packet.qos = Number(String(packet.payload)) as 0 | 1 | 2
+      done(null)
+    }
+  })
+  const { client: subscriber } = await RawClient.connect(port, { clientId: 'subscriber' })
+  await subscriber.subscribe('a', 2)
+  const { client } = await RawClient.connect(port, { clientId: 'device' })
+  await client.publish('a', '0', 1)
+  t.equal((await subscriber.expect('publish')).qos, 0)
+  await client.publish('a', '1', 2)
+  t.equal((await subscriber.expect('publish')).qos, 1)
+  await client.publish('a', '2', 0)
+  t.equal((await subscriber.expect('publish')).qos, 2)
+  t.same(await client.ping(), [], 'QoS 0 is not acknowledged whatever became of it')
+})
