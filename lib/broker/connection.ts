@@ -59,6 +59,7 @@ export class Connection extends EventEmitter {
   keepAliveSeconds = 0
   connectedAtMs = 0
   lastReceivedMs: number
+  readonly openedAtMs: number
   bytesReceived = 0
   /** Outbound limits of a v5 client. */
   maximumPacketSize = 0xffffffff
@@ -92,7 +93,8 @@ export class Connection extends EventEmitter {
     this.req = req
     this.connDetails = req === undefined ? null : (req as { connDetails?: unknown }).connDetails
     this.peer = peer
-    this.lastReceivedMs = broker.clock.now()
+    this.openedAtMs = broker.clock.now()
+    this.lastReceivedMs = this.openedAtMs
     this.outbound = new Outbound(conn, broker.flushQueue, this, broker.limits.maxOutboundBufferBytes)
     const onBytes: OnBytes = (bytes, end) => this.#onBytes(bytes, end)
     if (readShared(conn, onBytes)) conn.resume()
@@ -119,6 +121,8 @@ export class Connection extends EventEmitter {
 
   resume(): void {
     if (this.#suspensions === 0 || --this.#suspensions > 0 || this.closed) return
+    // What arrived meanwhile was not looked at: silence is measured from here.
+    this.lastReceivedMs = this.broker.clock.now()
     if (this.#reading) return
     const parts = this.#parts
     if (parts !== undefined) {
@@ -246,7 +250,7 @@ export class Connection extends EventEmitter {
       return
     }
     this.disconnectExpirySeconds = expirySeconds
-    this.disconnectedCleanly = code !== reasonCode.disconnectWithWill
+    this.disconnectedCleanly = code === reasonCode.success
     this.closeReason = 'client-disconnect'
     this.close()
   }
@@ -319,9 +323,13 @@ export class Connection extends EventEmitter {
   onCongested(): void {
     if (this.congestedSinceMs !== 0 || this.closed) return
     this.congestedSinceMs = this.broker.clock.now()
+    // Whoever does not take answers may not ask further questions: their answers would pile up here.
+    this.suspend()
     this.conn.once('drain', () => {
       this.congestedSinceMs = 0
-      if (!this.closed) this.broker.engine.drained(this)
+      if (this.closed) return
+      this.broker.engine.drained(this)
+      this.resume()
     })
   }
 

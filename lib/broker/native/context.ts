@@ -18,6 +18,10 @@ export class NativeContext {
   readonly routes = new TopicRoutes()
   /** By Client Identifier. */
   readonly sessions = new Map<string, BrokerSession>()
+  /** Topics whose retained message changed since, one set for each search of retained messages that is under way. */
+  readonly retainedSearches = new Set<Set<string>>()
+  /** The broker is closed: store and streams take nothing any more. */
+  stopped = false
   readonly counters: Counters
   readonly limits: BrokerLimits
 

@@ -141,14 +141,24 @@ export class NativeEngine implements Engine {
 
   emptyOutgoingQueue(connection: Connection, done: Done): void {
     const session = connection.session as BrokerSession | undefined
-    if (session === undefined) return done()
+    if (session === undefined || session.connection !== connection) return done()
+    const { store, counters, commit } = this.context
     for (const [packetId] of [...session.inflight.entries()]) this.#deliverer.forget(session, packetId)
     session.pending = undefined
     if (!session.stored) return done()
-    for (let seq = session.sendSeq; seq < session.nextSeq; seq++) this.#deliverer.dequeue(session, seq)
+    // Not every number stands for an entry: those acknowledged before are gone.
+    for (let seq = session.sendSeq; seq < session.nextSeq; seq++) store.dequeue(session.key, seq)
+    counters.queued -= session.queued
+    session.queued = 0
     session.sendSeq = session.nextSeq
     session.firstSeq = session.nextSeq
-    this.context.commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+    commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  /** After the last drain(). */
+  stop(): void {
+    this.context.stopped = true
+    this.context.commit.stop()
   }
 
   async drain(): Promise<void> {

@@ -37,7 +37,10 @@ export class Wills {
 
   /** Found in the store at start: the connection it belonged to is gone. */
   restore(will: StoredWill): void {
-    const dueAtMs = will.dueAtMs === 0 ? this.#context.now() + will.delaySeconds * 1000 : will.dueAtMs
+    const nowMs = this.#context.now()
+    // Without its session, which ended with the connection, it is due at once [MQTT-3.1.2-8].
+    const delayMs = this.#context.sessions.has(will.clientId) ? will.delaySeconds * 1000 : 0
+    const dueAtMs = will.dueAtMs === 0 ? nowMs + delayMs : will.dueAtMs
     this.#wills.set(will.clientId, { ...will, dueAtMs })
     this.#delayed.add(will.clientId)
   }
@@ -47,7 +50,8 @@ export class Wills {
     const clientId = connection.id ?? ''
     const will = this.#wills.get(clientId)
     if (will === undefined) return done()
-    if (connection.disconnectedCleanly) {
+    // A client that was never accepted has no will either.
+    if (connection.disconnectedCleanly || !connection.connackSent) {
       this.#forget(clientId)
       this.#context.commit.schedule()
       return done()
@@ -86,7 +90,9 @@ export class Wills {
     const expiresAtMs = will.message.expiresAtMs === 0 ? 0 : nowMs + (will.message.expiresAtMs - will.message.publishedAtMs)
     const message = { ...will.message, publishedAtMs: nowMs, expiresAtMs }
     broker.authorizeWill(connection ?? null, will.clientId, message, error => {
-      this.#context.store.deleteWill(will.clientId)
+      if (this.#context.stopped) return done()
+      // While the hook thought the client may have come back with another will.
+      if (!this.#wills.has(will.clientId)) this.#context.store.deleteWill(will.clientId)
       if (error) {
         this.#context.dropped('will-denied')
         this.#context.commit.schedule()
