@@ -86,6 +86,7 @@ export class Broker extends Aedes {
   readonly #native: NativeEngine | undefined
   readonly #ending = new Map<Duplex, number>()
   #compiledGeneration = 0
+  #closing: Promise<void> | undefined
   #sweepTimer: NodeJS.Timeout | undefined
   #heartbeatTimer: NodeJS.Timeout | undefined
 
@@ -124,7 +125,12 @@ export class Broker extends Aedes {
   /** Takes a transport over: `handle` of Aedes, with what the listener knows about the peer. */
   accept(stream: Duplex, req: IncomingMessage | undefined, peer: PeerIdentity | undefined): Connection {
     this.counters.connectionsOpened++
-    return new Connection(this, stream, req, peer)
+    const connection = new Connection(this, stream, req, peer)
+    if (this.#closing !== undefined) {
+      connection.closeReason = 'server-shutdown'
+      connection.close()
+    }
+    return connection
   }
 
   override async listen(): Promise<void> {
@@ -154,6 +160,10 @@ export class Broker extends Aedes {
    * closes them.
    */
   override close(done: (error?: Error) => void = noop): void {
+    if (this.#closing !== undefined) {
+      void this.#closing.then(() => done(), done)
+      return
+    }
     if (this.closed) {
       this.#stopTimers()
       done()
@@ -167,7 +177,8 @@ export class Broker extends Aedes {
       })
       return
     }
-    void this.#closeNative(this.#native).then(() => done(), done)
+    this.#closing = this.#closeNative(this.#native)
+    void this.#closing.then(() => done(), done)
   }
 
   async #closeNative(native: NativeEngine): Promise<void> {
@@ -179,8 +190,15 @@ export class Broker extends Aedes {
       connection.disconnect(reasonCode.serverShuttingDown, undefined, 'server-shutdown')
       ended.push(new Promise(resolve => connection.close(() => resolve())))
     }
-    await Promise.all(ended)
+    // A hook that is asked about a will may never answer; the will then stays in the store and is published at the next start.
+    let deadline: NodeJS.Timeout | undefined
+    const late = new Promise(resolve => {
+      deadline = setTimeout(resolve, lingerMs)
+    })
+    await Promise.race([Promise.all(ended), late])
+    clearTimeout(deadline)
     await native.drain()
+    native.stop()
     for (const stream of this.#ending.keys()) stream.destroy()
     this.#stopTimers()
     this.emit('closed')
@@ -333,7 +351,11 @@ export class Broker extends Aedes {
     const nowMs = this.clock.now()
     if (this.#compiledGeneration !== this.policyGeneration) this.refreshPolicies()
     sweepConnections(this, nowMs)
-    for (const [stream, deadlineMs] of this.#ending) if (deadlineMs <= nowMs) stream.destroy()
+    for (const [stream, deadlineMs] of this.#ending) {
+      if (deadlineMs > nowMs) continue
+      this.#ending.delete(stream)
+      stream.destroy()
+    }
     this.#native?.sweep(nowMs)
   }
 

@@ -260,7 +260,9 @@ export class Deliverer {
     this.#context.store.dequeue(session.key, seq)
     session.queued--
     this.#context.counters.queued--
-    if (seq === session.firstSeq) session.firstSeq = seq + 1
+    // Numbers removed out of turn leave the lowest one behind; an empty queue is the moment to catch up.
+    if (session.queued === 0) session.firstSeq = session.nextSeq
+    else if (seq === session.firstSeq) session.firstSeq = seq + 1
     this.#context.commit.schedule()
   }
 }

@@ -63,9 +63,11 @@ export class QueuePump {
         const entries = await this.#context.store.readQueue(session.key, session.sendSeq, readEntriesMax)
         if (session.connection !== connection) break
         // Nothing left below what was enqueued before the read; what came during it is read next.
-        if (entries.length === 0) session.sendSeq = knownEnd
+        if (entries.length === 0) session.sendSeq = Math.max(session.sendSeq, knownEnd)
         for (const entry of entries) {
           if (!this.#mayPump(session, connection)) break
+          // The queue was emptied while it was read.
+          if (entry.seq < session.sendSeq) continue
           this.#sendEntry(session, connection, entry)
           session.sendSeq = entry.seq + 1
         }
@@ -97,7 +99,7 @@ export class QueuePump {
     const nowMs = this.#context.now()
     if (entry.packetId !== 0) {
       const known = inflight.get(entry.packetId)
-      if (known === undefined) return // acknowledged while it was being read
+      if (known === undefined || known.seq !== entry.seq) return // acknowledged while it was being read
       inflight.resent(entry.packetId)
       if (known.state === 'released') {
         connection.send({ cmd: 'pubrel', messageId: entry.packetId, reasonCode: 0, properties: {} })

@@ -49,6 +49,8 @@ export class Sessions {
     this.#wills.set(connection, will)
     const connack = this.#connack(connection, packet, sessionPresent, expirySeconds)
     broker.registered(connection)
+    // A listener may have closed it.
+    if (connection.closed) return
     if (!session.stored && will === null) return this.#accept(session, connection, connack)
     // What CONNACK promises about the session is on disk before it leaves.
     connection.suspend()
