@@ -138,7 +138,8 @@ export class Outbound {
     if (parts === undefined) {
       if (chunk !== undefined && this.position > 0) this.#writeChunk(socket, chunk)
     } else this.#writeParts(socket, parts, chunk)
-    if (socket.writableLength > this.#bufferBytesMax) this.#owner.onCongested()
+    // Without writableNeedDrain there would be no 'drain' to wait for.
+    if (socket.writableLength > this.#bufferBytesMax && socket.writableNeedDrain) this.#owner.onCongested()
   }
 
   #writeParts(socket: Duplex, parts: Buffer[], chunk: Buffer | undefined): void {

@@ -8,7 +8,8 @@ export function sweepConnections(broker: Broker, nowMs: number): void {
     const silentMs = nowMs - connection.lastReceivedMs
     if (!connection.connected) {
       // The first packet is awaited, not an authenticator or hook that is still thinking.
-      if (!connection.connecting && silentMs > connectTimeoutMs)
+      // Counted from the opening: single bytes buy no time.
+      if (!connection.connecting && nowMs - connection.openedAtMs > connectTimeoutMs)
         connection.fail(new Error('connect did not arrive in time'), 'connect-timeout')
       continue
     }

@@ -15,12 +15,14 @@ export interface PublisherRoute {
 
 /** Topics one connection remembers; when full it starts anew. */
 const rememberedTopicsMax = 1024
+const rememberedTopicBytesMax = 128 * 1024
 
 /** A connection's routes by topic, and its inbound Topic Alias table. Devices mostly repeat one topic, so the last one is tried first. */
 export class PublisherRoutes {
   policyGeneration: number
   #last: PublisherRoute | undefined
   #byTopic: Map<string, PublisherRoute> | undefined
+  #bytes = 0
   /** Topic Alias to topic bytes. */
   #aliases: Map<number, Buffer> | undefined
 
@@ -42,7 +44,11 @@ export class PublisherRoutes {
   remember(route: PublisherRoute): void {
     if (this.#last !== undefined) {
       this.#byTopic ??= new Map([[this.#last.key.toString('latin1'), this.#last]])
-      if (this.#byTopic.size >= rememberedTopicsMax) this.#byTopic.clear()
+      this.#bytes += route.key.length
+      if (this.#byTopic.size >= rememberedTopicsMax || this.#bytes > rememberedTopicBytesMax) {
+        this.#byTopic.clear()
+        this.#bytes = route.key.length
+      }
       this.#byTopic.set(route.key.toString('latin1'), route)
     }
     this.#last = route

@@ -10,6 +10,8 @@ import type { BrokerSession } from './broker-session.ts'
 
 /** Topics remembered; when full the cache starts anew. */
 const cachedTopicsMax = 100_000
+/** And characters of topics: a topic may be 64 KiB long. */
+const cachedTopicCharsMax = 16 * 1024 * 1024
 
 export interface RoutedSubscription extends SessionSubscription {
   readonly session: BrokerSession
@@ -42,6 +44,7 @@ export class TopicRoute {
 export class TopicRoutes {
   readonly #trie = new TopicTrie<RoutedSubscription>()
   readonly #cache = new Map<string, TopicRoute>()
+  #cachedChars = 0
   /** Grows with every change of subscriptions. */
   generation = 0
 
@@ -68,7 +71,11 @@ export class TopicRoutes {
   route(topic: string): TopicRoute {
     let route = this.#cache.get(topic)
     if (route === undefined) {
-      if (this.#cache.size >= cachedTopicsMax) this.#cache.clear()
+      this.#cachedChars += topic.length
+      if (this.#cache.size >= cachedTopicsMax || this.#cachedChars > cachedTopicCharsMax) {
+        this.#cache.clear()
+        this.#cachedChars = topic.length
+      }
       route = new TopicRoute(topic)
       this.#cache.set(topic, route)
     }
