@@ -57,6 +57,7 @@ export class SubscribeHandler {
           )
         }
         this.#retained.deliver(session, connection, granted, error => {
+          if (error) connection.disconnect(reasonCode.implementationSpecificError, error, 'retained-unavailable')
           connection.resume()
           done?.(error)
         })

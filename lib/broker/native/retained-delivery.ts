@@ -7,6 +7,11 @@ import type { Deliverer } from './deliver.ts'
 import { Publication } from './publication.ts'
 import type { RoutedSubscription } from './topic-routes.ts'
 
+interface Granted {
+  subscription: RoutedSubscription
+  existed: boolean
+}
+
 /** Sends retained messages to a new subscription, by its Retain Handling [MQTT-3.3.1-9] to [MQTT-3.3.1-11]. */
 export class RetainedDelivery {
   readonly #context: NativeContext
@@ -18,22 +23,13 @@ export class RetainedDelivery {
   }
 
   /** Calls `done` at once when nothing has to be searched for. */
-  deliver(
-    session: BrokerSession,
-    connection: Connection,
-    granted: readonly { subscription: RoutedSubscription; existed: boolean }[],
-    done: Done
-  ): void {
+  deliver(session: BrokerSession, connection: Connection, granted: readonly Granted[], done: Done): void {
     const searches: RoutedSubscription[] = []
-    if (this.#context.store.retainedCount > 0) {
-      for (const { subscription, existed } of granted) {
-        if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && existed)) continue
-        if (subscription.filter.includes('+') || subscription.filter.includes('#')) searches.push(subscription)
-        else {
-          const message = this.#context.store.retainedByTopic(subscription.filter)
-          if (message !== undefined) this.#send(session, subscription, message)
-        }
-      }
+    try {
+      this.#exact(session, granted, searches)
+    } catch (error) {
+      // The store cannot be read while it reopens itself.
+      return done(error as Error)
     }
     if (searches.length === 0) return done()
     this.#search(session, connection, searches).then(
@@ -42,12 +38,34 @@ export class RetainedDelivery {
     )
   }
 
-  async #search(session: BrokerSession, connection: Connection, subscriptions: readonly RoutedSubscription[]): Promise<void> {
-    for (const subscription of subscriptions) {
-      for await (const message of this.#context.store.retainedByFilter(subscription.filter)) {
-        if (connection.closed) return
-        this.#send(session, subscription, message)
+  /** Topics without wildcards are one get; the others are collected in `searches`. */
+  #exact(session: BrokerSession, granted: readonly Granted[], searches: RoutedSubscription[]): void {
+    if (this.#context.store.retainedCount === 0) return
+    for (const { subscription, existed } of granted) {
+      if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && existed)) continue
+      if (subscription.filter.includes('+') || subscription.filter.includes('#')) searches.push(subscription)
+      else {
+        const message = this.#context.store.retainedByTopic(subscription.filter)
+        if (message !== undefined) this.#send(session, subscription, message)
       }
+    }
+  }
+
+  async #search(session: BrokerSession, connection: Connection, subscriptions: readonly RoutedSubscription[]): Promise<void> {
+    const { store, limits, retainedSearches } = this.#context
+    // What is published meanwhile was delivered by the subscription already; its predecessor must not come after it.
+    const changed = new Set<string>()
+    retainedSearches.add(changed)
+    try {
+      for (const subscription of subscriptions) {
+        for await (const message of store.retainedByFilter(subscription.filter)) {
+          if (connection.outbound.waitingBytes > limits.maxOutboundBufferBytes) await uncongested(connection)
+          if (connection.closed) return
+          if (!changed.has(message.topic)) this.#send(session, subscription, message)
+        }
+      }
+    } finally {
+      retainedSearches.delete(changed)
     }
   }
 
@@ -64,4 +82,21 @@ export class RetainedDelivery {
     // Sent because of a new subscription, so RETAIN is 1 [MQTT-3.3.1-8].
     if (this.#deliverer.toSession(session, publication, subscription.qos, true, ids)) this.#context.commit.schedule()
   }
+}
+
+/** Resolves when the transport takes bytes again, or is gone. */
+async function uncongested(connection: Connection): Promise<void> {
+  // What waits is handed to the transport at the end of this turn; only then it can say that it is too much.
+  await new Promise(resolve => setImmediate(resolve))
+  if (connection.congestedSinceMs === 0 || connection.closed) return
+  const { conn } = connection
+  await new Promise<void>(resolve => {
+    const done = (): void => {
+      conn.off('drain', done)
+      conn.off('close', done)
+      resolve()
+    }
+    conn.on('drain', done)
+    conn.on('close', done)
+  })
 }

@@ -89,3 +89,83 @@ t.test('beyond the limit new topics are not retained, known ones are replaced, a
   )
   t.equal(broker.counters.dropped.get('retained-limit'), 1)
 })
+
+t.test(
+  'a retained message that is replaced while retained messages are searched does not arrive after its successor',
+  async t => {
+    let held = false
+    let release = () => {}
+    const { port } = await TestBroker.start(t, {
+      wrapStore: store =>
+        new Proxy(store, {
+          get(inner, key) {
+            const value = Reflect.get(inner, key, inner) as unknown
+            if (typeof value !== 'function') return value
+            if (key !== 'retainedByFilter') return value.bind(inner)
+            return async function* (filter: string) {
+              const found = []
+              for await (const message of inner.retainedByFilter(filter)) found.push(message)
+              held = true
+              await new Promise<void>(resolve => {
+                release = resolve
+              })
+              yield* found
+            }
+          }
+        })
+    })
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+    await publisher.publish('a/b', 'old', 1, { retain: true })
+    await publisher.publish('a/c', 'unchanged', 1, { retain: true })
+    const { client } = await RawClient.connect(port, { clientId: 'subscriber' })
+    await client.subscribe('a/#', 1)
+    while (!held) await new Promise(resolve => setImmediate(resolve))
+    await publisher.publish('a/b', 'new', 1, { retain: true })
+    release()
+    t.same(
+      (await client.ping()).map(packet => String(packet.payload)),
+      ['new', 'unchanged']
+    )
+  }
+)
+
+t.test('retained messages that are more than the outbound buffer holds all arrive, at QoS 0 too', async t => {
+  const { port, broker } = await TestBroker.start(t, { limits: { maxOutboundBufferBytes: 64 * 1024 } })
+  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+  const payload = Buffer.alloc(100_000)
+  for (let i = 0; i < 200; i++) await publisher.publish(`a/${i}`, payload, 1, { retain: true })
+  const { client } = await RawClient.connect(port, { clientId: 'subscriber' })
+  client.socket.pause()
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a/#', qos: 0 }] })
+  while ((broker.clients.subscriber?.congestedSinceMs ?? 0) === 0) await new Promise(resolve => setImmediate(resolve))
+  client.socket.resume()
+  await client.expect('suback')
+  t.equal((await client.ping()).length, 200)
+  t.equal(broker.counters.dropped.get('outbound-buffer-full'), undefined)
+})
+
+t.test('a client whose retained messages cannot be read is told, instead of missing them in silence', async t => {
+  let failing = false
+  const { port } = await TestBroker.start(t, {
+    wrapStore: store =>
+      new Proxy(store, {
+        get(inner, key) {
+          const value = Reflect.get(inner, key, inner) as unknown
+          if (typeof value !== 'function') return value
+          const fails = failing && (key === 'retainedByTopic' || key === 'retainedByFilter')
+          if (!fails) return value.bind(inner)
+          return () => {
+            throw new Error('the database is being reopened')
+          }
+        }
+      })
+  })
+  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+  await publisher.publish('a/b', 'x', 1, { retain: true })
+  failing = true
+  for (const filter of ['a/b', 'a/#']) {
+    const { client } = await RawClient.connect(port, { clientId: 'subscriber', version: 5 })
+    await client.subscribe(filter, 1)
+    t.match(await client.ended(), [{ cmd: 'disconnect', reasonCode: 0x83 }])
+  }
+})
