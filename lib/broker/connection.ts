@@ -58,8 +58,8 @@ export class Connection extends EventEmitter {
   deferred: DeferredWrites | undefined
   keepAliveSeconds = 0
   connectedAtMs = 0
-  lastReceivedMs: number
   readonly openedAtMs: number
+  lastReceivedMs: number
   bytesReceived = 0
   /** Outbound limits of a v5 client. */
   maximumPacketSize = 0xffffffff
@@ -121,8 +121,7 @@ export class Connection extends EventEmitter {
 
   resume(): void {
     if (this.#suspensions === 0 || --this.#suspensions > 0 || this.closed) return
-    // What arrived meanwhile was not looked at: silence is measured from here.
-    this.lastReceivedMs = this.broker.clock.now()
+    this.lastReceivedMs = this.broker.clock.now() // silence counts from here: nothing was read before
     if (this.#reading) return
     const parts = this.#parts
     if (parts !== undefined) {
@@ -295,12 +294,12 @@ export class Connection extends EventEmitter {
     this.#end('connect-refused', error)
   }
 
-  /** The peer broke the protocol: v5 is told why, the connection ends, nobody else is affected. */
+  /** The peer broke the protocol. */
   protocolError(code: ReasonCode, message: string): void {
     this.disconnect(code, new PacketError(code, message), 'protocol-error')
   }
 
-  /** Ends the connection from our side; v5 clients get a DISCONNECT with the reason. */
+  /** Ends it from our side; v5 clients get a DISCONNECT with the reason. */
   disconnect(code: ReasonCode, error: Error | undefined, closeReason: string): void {
     if (this.closed) return
     if (this.version === 5 && this.connected) {
@@ -323,12 +322,10 @@ export class Connection extends EventEmitter {
   onCongested(): void {
     if (this.congestedSinceMs !== 0 || this.closed) return
     this.congestedSinceMs = this.broker.clock.now()
-    // Whoever does not take answers may not ask further questions: their answers would pile up here.
-    this.suspend()
+    this.suspend() // who does not take answers asks no further questions
     this.conn.once('drain', () => {
       this.congestedSinceMs = 0
-      if (this.closed) return
-      this.broker.engine.drained(this)
+      if (!this.closed) this.broker.engine.drained(this)
       this.resume()
     })
   }
@@ -401,5 +398,4 @@ export class Connection extends EventEmitter {
 
 const pingresp = Buffer.from([0xd0, 0])
 const emptySubscriptions: Record<string, unknown> = Object.freeze(Object.create(null))
-
-function noop(): void {}
+const noop = (): void => {}

@@ -36,14 +36,13 @@ class Subscriber {
 
   /** Also while connected: then it is a takeover. */
   async connect(): Promise<void> {
-    const before = this.#client
     const { client } = await RawClient.connect(this.#port, {
       clientId: this.clientId,
       clean: false,
       version: 5,
       properties: { sessionExpiryInterval: 1000, receiveMaximum: this.window }
     })
-    if (before) await before.ended()
+    // Taken over, the one before ends by itself.
     await this.#reading
     this.#client = client
     this.#unanswered = []
@@ -126,9 +125,8 @@ class Publisher {
   }
 
   async connect(): Promise<void> {
-    const before = this.#client
     const { client } = await RawClient.connect(this.#port, { clientId: this.clientId, clean: false })
-    if (before) await before.ended()
+    // Taken over, the one before ends by itself.
     await this.#reading
     this.#client = client
     for (const [messageId, { payload, qos, released }] of this.#open) {
