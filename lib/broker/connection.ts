@@ -206,8 +206,7 @@ export class Connection extends EventEmitter {
     try {
       const packet = decodePacket(bytes, frame, this.version ?? 4)
       switch (packet.cmd) {
-        case 'connect':
-          // A second CONNECT is a violation [MQTT-3.1.0-2].
+        case 'connect': // A second CONNECT is a violation [MQTT-3.1.0-2].
           if (this.connected) this.protocolError(reasonCode.protocolError, 'Invalid protocol')
           else handleConnect(this, packet)
           break
