@@ -11,6 +11,7 @@ import { type AedesPublishPacket, aedesPacketOf, messageOf, toPublishPacket } fr
 import { type ClientDescription, describeClients } from './client-description.ts'
 import { Connection } from './connection.ts'
 import { ContractEngine } from './contract/engine.ts'
+import type { ContractPacket } from './contract/plug-ins.ts'
 import type { Done, Engine } from './engine.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
@@ -72,6 +73,8 @@ export class Broker extends Aedes {
   declare persistence: unknown
   declare opts: BrokerOptions
   declare maxClientsIdLength: number
+  declare maxInflightInbound: number
+  declare queueLimit: number
 
   readonly limits: BrokerLimits
   readonly counters: Counters
@@ -84,6 +87,7 @@ export class Broker extends Aedes {
   readonly engine: Engine
   readonly assignedClientIdPrefix: string
   readonly #native: NativeEngine | undefined
+  readonly #contract: ContractEngine | undefined
   readonly #ending = new Map<Duplex, number>()
   #compiledGeneration = 0
   #closing: Promise<void> | undefined
@@ -96,7 +100,8 @@ export class Broker extends Aedes {
         'store selects the native engine; persistence and mq plug-ins need the contract engine: pass one or the other'
       )
     }
-    super(options.store === undefined ? options : { ...options, mq: new TopicEmitter() })
+    // mqemitter exhausts the stack when a few thousand messages wait for a place; ours does not.
+    super({ ...options, mq: options.mq ?? new TopicEmitter(options.store ? {} : { concurrency: options.concurrency ?? 100 }) })
     this.limits = { ...defaultLimits, ...aedesLimits(options), ...options.limits }
     this.counters = options.counters ?? new Counters()
     this.flushQueue = new FlushQueue(this.counters)
@@ -106,7 +111,8 @@ export class Broker extends Aedes {
     this.policy = options.access?.policy
     this.#compiledGeneration = this.policyGeneration
     if (options.store === undefined) {
-      this.engine = new ContractEngine(this)
+      this.#contract = new ContractEngine(this)
+      this.engine = this.#contract
       this.assignedClientIdPrefix = 'aedes_'
     } else {
       this.#native = new NativeEngine(this, options.store, options.streams ?? [], options.ackRules ?? [])
@@ -125,7 +131,7 @@ export class Broker extends Aedes {
   /** Takes a transport over: `handle` of Aedes, with what the listener knows about the peer. */
   accept(stream: Duplex, req: IncomingMessage | undefined, peer: PeerIdentity | undefined): Connection {
     this.counters.connectionsOpened++
-    const connection = new Connection(this, stream, req, peer)
+    const connection = this.#contract?.connect(stream, req, peer) ?? new Connection(this, stream, req, peer)
     if (this.#closing !== undefined) {
       connection.closeReason = 'server-shutdown'
       connection.close()
@@ -145,12 +151,12 @@ export class Broker extends Aedes {
   }
 
   override publish(packet: unknown, client?: unknown, done?: unknown): void {
-    if (this.#native === undefined) {
-      super.publish(packet as never, client as never, ...((done === undefined ? [] : [done]) as []))
-      return
-    }
     const callback = (typeof client === 'function' ? client : (done ?? noop)) as Done
     const publisher = typeof client === 'object' ? (client as Connection | null) : null
+    if (this.#native === undefined) {
+      this.#contract!.publishMessage(packet as ContractPacket, publisher, callback)
+      return
+    }
     this.#native.publishMessage(this.publishPacketOf(packet as { topic: string }), publisher?.id ?? '', callback)
   }
 
@@ -172,7 +178,11 @@ export class Broker extends Aedes {
     if (this.#native === undefined) {
       this.#stopTimers()
       super.close(() => {
-        for (const connection of this.connections) connection.close()
+        for (const connection of this.connections) if (!connection.connecting) connection.close()
+        // A hook that thinks about a client is left to answer, for a while: on-connect.ts ends that connection then.
+        setTimeout(() => {
+          for (const connection of this.connections) connection.close()
+        }, lingerMs).unref()
         done()
       })
       return
@@ -356,7 +366,7 @@ export class Broker extends Aedes {
       this.#ending.delete(stream)
       stream.destroy()
     }
-    this.#native?.sweep(nowMs)
+    this.engine.sweep(nowMs)
   }
 
   #publishStatus(kind: 'birth' | 'heartbeat'): void {
@@ -366,9 +376,9 @@ export class Broker extends Aedes {
   /** $SYS messages are made only when somebody listens. */
   #publishSystem(kind: string, payload: () => Buffer): void {
     const native = this.#native
-    if (native === undefined) return
     const topic = `$SYS/${this.id}/${kind}`
-    if (!this.mq.matches(topic) && native.context.routes.route(topic).targets.length === 0) return
+    // Who listens behind a mqemitter plug-in, possibly on other machines, cannot be known.
+    if (native && !this.mq.matches(topic) && native.context.routes.route(topic).targets.length === 0) return
     this.publish({ cmd: 'publish', topic, payload: payload(), qos: 0, retain: false }, noop)
   }
 }

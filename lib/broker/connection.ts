@@ -14,7 +14,7 @@ import type { Broker } from './broker.ts'
 import type { Done } from './engine.ts'
 import type { DeferredWrites } from './native/deferred-writes.ts'
 import type { PublisherRoutes } from './native/publisher-routes.ts'
-import { handleConnect } from './on-connect.ts'
+import { handleControl } from './on-control.ts'
 import { Outbound } from './outbound.ts'
 import { type OnBytes, readShared } from './socket-reads.ts'
 
@@ -96,12 +96,12 @@ export class Connection extends EventEmitter {
     this.openedAtMs = broker.clock.now()
     this.lastReceivedMs = this.openedAtMs
     this.outbound = new Outbound(conn, broker.flushQueue, this, broker.limits.maxOutboundBufferBytes)
-    const onBytes: OnBytes = (bytes, end) => this.#onBytes(bytes, end)
+    const onBytes: OnBytes = (bytes, end) => this.receive(bytes, end)
     if (readShared(conn, onBytes)) conn.resume()
-    else conn.on('data', (bytes: Buffer) => this.#onBytes(bytes, bytes.length))
+    else conn.on('data', (bytes: Buffer) => this.receiveStreamed(bytes))
     conn.on('error', (error: Error) => this.fail(error, 'transport-error'))
-    conn.on('end', () => this.close())
-    conn.on('close', () => this.close())
+    conn.on('end', () => this.transportEnded())
+    conn.on('close', () => this.transportEnded())
     this.on('error', (error: Error) => this.fail(error, 'error'))
     broker.connections.add(this)
   }
@@ -109,6 +109,11 @@ export class Connection extends EventEmitter {
   /** Where it comes from, for people. */
   get address(): string {
     return this.peer === undefined ? 'in-process' : `${this.peer.address}:${this.peer.port}`
+  }
+
+  /** Session Expiry Interval in force; undefined while there is no session. */
+  get sessionExpirySeconds(): number | undefined {
+    return this.session?.expirySeconds
   }
 
   // ---- reading ----------------------------------------------------------------------------------------------------------------
@@ -137,7 +142,18 @@ export class Connection extends EventEmitter {
     return this.#suspensions > 0
   }
 
-  #onBytes(bytes: Buffer, end: number): void {
+  /** Bytes that arrived and are not decoded yet. */
+  get unread(): readonly Buffer[] {
+    return this.#parts ?? noParts
+  }
+
+  /** What a stream that is not a plain socket emits. */
+  receiveStreamed(bytes: Buffer): void {
+    this.receive(bytes, bytes.length)
+  }
+
+  /** Bytes from the peer, valid during the call only. */
+  receive(bytes: Buffer, end: number): void {
     if (this.closed) return
     this.lastReceivedMs = this.broker.clock.now()
     this.bytesReceived += end
@@ -204,53 +220,11 @@ export class Connection extends EventEmitter {
       }
     }
     try {
-      const packet = decodePacket(bytes, frame, this.version ?? 4)
-      switch (packet.cmd) {
-        case 'connect': // A second CONNECT is a violation [MQTT-3.1.0-2].
-          if (this.connected) this.protocolError(reasonCode.protocolError, 'Invalid protocol')
-          else handleConnect(this, packet)
-          break
-        case 'puback':
-        case 'pubrec':
-        case 'pubrel':
-        case 'pubcomp':
-          this.broker.engine.acknowledge(this, packet)
-          break
-        case 'subscribe':
-          this.broker.engine.subscribe(this, packet)
-          break
-        case 'unsubscribe':
-          this.broker.engine.unsubscribe(this, packet)
-          break
-        case 'pingreq':
-          this.broker.emit('ping', packet, this)
-          this.outbound.write(pingresp)
-          break
-        case 'disconnect':
-          this.#onDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval)
-          break
-        case 'auth':
-          this.protocolError(reasonCode.protocolError, 'AUTH without an Authentication Method in CONNECT [MQTT-4.12.0-7]')
-          break
-        default:
-          packet satisfies never
-      }
+      handleControl(this, decodePacket(bytes, frame, this.version ?? 4))
     } catch (error) {
       if (error instanceof PacketError) this.#malformed(error)
       else throw error
     }
-  }
-
-  #onDisconnect(code: number, expirySeconds: number | undefined): void {
-    if (expirySeconds !== undefined && expirySeconds > 0 && this.session?.expirySeconds === 0) {
-      // [MQTT-3.1.2-11.2]: an expiry of zero in CONNECT cannot be raised later.
-      this.protocolError(reasonCode.protocolError, 'Session Expiry Interval raised from zero in DISCONNECT')
-      return
-    }
-    this.disconnectExpirySeconds = expirySeconds
-    this.disconnectedCleanly = code === reasonCode.success
-    this.closeReason = 'client-disconnect'
-    this.close()
   }
 
   #malformed(error: PacketError): void {
@@ -290,7 +264,9 @@ export class Connection extends EventEmitter {
     }
     this.send(connack)
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
-    this.#end('connect-refused', error)
+    // Programs look for the error and the end when they have seen the CONNACK: both come a turn later, as in Aedes.
+    this.suspend()
+    setImmediate(() => this.#end('connect-refused', error))
   }
 
   /** The peer broke the protocol. */
@@ -315,6 +291,14 @@ export class Connection extends EventEmitter {
     this.closeReason = closeReason
     if (!this.conn.destroyed) this.conn.destroy()
     this.broker.reportClientError(this, error)
+    this.close()
+  }
+
+  /** The transport's own buffer is full. Not a limit of ours, so the native engine writes on until onCongested(). */
+  onBackpressure(): void {}
+
+  /** The peer closed its side, or the transport is gone. */
+  transportEnded(): void {
     this.close()
   }
 
@@ -395,6 +379,7 @@ export class Connection extends EventEmitter {
   }
 }
 
-const pingresp = Buffer.from([0xd0, 0])
 const emptySubscriptions: Record<string, unknown> = Object.freeze(Object.create(null))
-const noop = (): void => {}
+const noParts: readonly Buffer[] = []
+
+function noop(): void {}

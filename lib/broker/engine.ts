@@ -34,6 +34,8 @@ export interface Engine {
   unsubscribeFor(connection: Connection, packet: UnsubscribePacket, done: Done): void
   emptyOutgoingQueue(connection: Connection, done: Done): void
 
+  /** Everything about sessions and wills that time decides; called a few times a second. */
+  sweep(nowMs: number): void
   /** Graceful end: nothing that was accepted stays unwritten. */
   drain(): Promise<void>
 }

@@ -129,7 +129,8 @@ function onVerdict(connection: Connection, packet: ConnectPacket, verdict: Authe
 function authenticateByHook(connection: Connection, packet: ConnectPacket): void {
   const { broker } = connection
   broker.authenticate(connection as never, packet.username, packet.password, (hookError, successful) => {
-    if (connection.closed || broker.closed) return
+    if (connection.closed) return
+    if (broker.closed) return connection.close()
     if (!hookError && successful) return open(connection, packet)
     const error = (hookError ?? new Error(returnCodeMessages[returnCode.notAuthorized])) as HookError
     const asked = error.returnCode

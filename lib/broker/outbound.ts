@@ -58,6 +58,8 @@ export class FlushQueue {
 
 /** Told when the transport holds more than it should; `drain` of the socket tells when that is over. */
 export interface OutboundOwner {
+  /** A write told that the transport's buffer is full. */
+  onBackpressure(): void
   onCongested(): void
 }
 
@@ -146,21 +148,23 @@ export class Outbound {
     this.#parts = undefined
     if (parts.length === 1 && this.position === 0) {
       this.#count(parts[0]!.length)
-      socket.write(parts[0]!)
+      if (!socket.write(parts[0]!)) this.#owner.onBackpressure()
       return
     }
     socket.cork()
+    let taken = true
     for (const part of parts) {
       this.#count(part.length)
-      socket.write(part)
+      taken = socket.write(part)
     }
     if (chunk !== undefined && this.position > 0) {
       this.#count(this.position)
-      socket.write(chunk.subarray(0, this.position))
+      taken = socket.write(chunk.subarray(0, this.position))
       this.chunk = undefined
       this.position = 0
     }
     socket.uncork()
+    if (!taken) this.#owner.onBackpressure()
   }
 
   #writeChunk(socket: Duplex, chunk: Buffer): void {
@@ -169,7 +173,7 @@ export class Outbound {
     this.chunk = undefined
     this.position = 0
     this.#hint = used <= smallChunkBytes ? smallChunkBytes : Math.min(chunkBytesMax, 1 << (32 - Math.clz32(used - 1)))
-    socket.write(used === chunk.length ? chunk : chunk.subarray(0, used))
+    if (!socket.write(used === chunk.length ? chunk : chunk.subarray(0, used))) this.#owner.onBackpressure()
     // writableLength falls to 0 within write() only when the kernel took every byte: then nobody refers to the chunk any more.
     if (this.#chunksReturn && socket.writableLength === 0) this.#queue.give(chunk)
   }
