@@ -89,7 +89,7 @@ t.test('a reader that goes away (| head) ends a command quietly', async t => {
   const url = `mqtt://127.0.0.1:${broker.port}`
   t.match(await run(['demo', '--devices', '5', '--rate', '200', '--seconds', '1', '--url', url]), { code: 0 })
   const admin = ['--admin', `http://127.0.0.1:${broker.adminPort}`]
-  const result = await run(['stream', 'tail', 'telemetry', '-n', '500', ...admin], child => {
+  const result = await run(['stream', 'tail', 'telemetry', '-n', '5000', ...admin], child => {
     child.stdout!.once('data', () => child.stdout!.destroy())
   })
   t.match(result, { code: 0, signal: null, err: '' })
