@@ -97,7 +97,8 @@ t.test('a killed process that its parent has not noticed does not keep the folde
   process.kill(pid, 'SIGKILL')
   for (;;) {
     const state = await readFile(`/proc/${pid}/stat`, 'utf8')
-    if (/\) Z /.test(state)) break
+    const threads = await readdir(`/proc/${pid}/task`)
+    if (/\) Z /.test(state) && threads.length === 1) break
   }
   await (await lockFolder(folder)).release()
   t.pass('taken over')
