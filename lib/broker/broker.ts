@@ -378,7 +378,7 @@ export class Broker extends Aedes {
     const native = this.#native
     const topic = `$SYS/${this.id}/${kind}`
     // Who listens behind a mqemitter plug-in, possibly on other machines, cannot be known.
-    if (native && !this.mq.matches(topic) && native.context.routes.route(topic).targets.length === 0) return
+    if (native && !this.mq.matches(topic) && native.context.routes.route(topic).isEmpty) return
     this.publish({ cmd: 'publish', topic, payload: payload(), qos: 0, retain: false }, noop)
   }
 }

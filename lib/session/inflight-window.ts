@@ -7,9 +7,16 @@
 
 export type InflightState = 'sent' | 'released'
 
+/** What a delivery was taken from when it is not the session's own queue. */
+export interface DeliverySource {
+  /** The delivery of message `seq` is over. */
+  settle(seq: number): void
+}
+
 export interface InflightEntry {
-  /** Position in the session's queue; 0 for sessions that are not stored. */
+  /** Position in the source, else in the session's queue; 0 for sessions that are not stored. */
   readonly seq: number
+  readonly source: DeliverySource | undefined
   readonly qos: 1 | 2
   state: InflightState
   /** Sent on this connection, so it takes a place in the window. */
@@ -36,14 +43,14 @@ export class InflightWindow {
   }
 
   /** Takes a place in the window. */
-  sent(packetId: number, seq: number, qos: 1 | 2): void {
-    this.#entries.set(packetId, { seq, qos, state: 'sent', outstanding: true })
+  sent(packetId: number, seq: number, qos: 1 | 2, source?: DeliverySource): void {
+    this.#entries.set(packetId, { seq, source, qos, state: 'sent', outstanding: true })
     this.outstanding++
   }
 
   /** An entry of an earlier connection, to be sent again. */
   restore(packetId: number, seq: number, qos: 1 | 2, state: InflightState): void {
-    this.#entries.set(packetId, { seq, qos, state, outstanding: false })
+    this.#entries.set(packetId, { seq, source: undefined, qos, state, outstanding: false })
   }
 
   /** Sent again on this connection. */

@@ -1,6 +1,11 @@
 import type { CompiledPolicy } from '../../access/contract.ts'
-import { Session } from '../../session/session.ts'
+import { Session, type SessionSubscription } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
+import type { SharedGroup } from './shared-group.ts'
+
+export interface RoutedSubscription extends SessionSubscription {
+  readonly session: BrokerSession
+}
 
 /** A session as the native engine holds it: the protocol state plus the connection it is on, if any. */
 export class BrokerSession extends Session {
@@ -10,6 +15,17 @@ export class BrokerSession extends Session {
   pumping = false
   /** Something asked for a pump while one was under way. */
   pumpAgain = false
+  /** Shared subscriptions it is a member of. */
+  groups: Set<SharedGroup> | undefined
+  /** Messages of shared subscriptions that went out on an earlier connection wait to be sent again. */
+  resends = false
+  resending = false
+
+  /** Nothing of its own waits to be sent. */
+  get caughtUp(): boolean {
+    if (this.stored) return !this.pumping && this.sendSeq >= this.nextSeq
+    return this.pending === undefined || this.pending.length === 0
+  }
 
   /** Connected, CONNACK sent. */
   get online(): boolean {

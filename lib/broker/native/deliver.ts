@@ -1,5 +1,4 @@
 import { deliveryProperties, publishLength, writePublish } from '../../mqtt/encode-publish.ts'
-import type { Message } from '../../mqtt/message.ts'
 import type { Qos } from '../../mqtt/packet.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
@@ -59,38 +58,29 @@ export class Deliverer {
     retain: boolean,
     subscriptionIds: readonly number[]
   ): boolean {
-    const policy = session.policy
+    const shown = this.shownTo(session, publication)
+    return shown !== undefined && this.permitted(session, shown, maxQos, retain, subscriptionIds)
+  }
+
+  /** The publication as policy and forward hook let this session see it; undefined = not at all, which is counted. */
+  shownTo(session: BrokerSession, publication: Publication): Publication | undefined {
+    const { policy, connection } = session
     if (policy !== undefined && !policy.permitsAll && !policy.canReceive(publication.route.topic)) {
       this.#context.dropped('forward-denied')
-      return false
+      return undefined
     }
-    const connection = session.connection
-    if (this.#context.broker.hasForwardHook && connection !== undefined) {
-      const message = publication.message()
-      const forwarded = this.#context.broker.forwarded(connection, message)
-      if (forwarded === undefined) {
-        this.#context.dropped('forward-denied')
-        return false
-      }
-      if (forwarded !== message) return this.#rewritten(session, forwarded, maxQos, retain, subscriptionIds)
-    }
-    return this.#permitted(session, publication, maxQos, retain, subscriptionIds)
+    if (connection === undefined || !this.#context.broker.hasForwardHook) return publication
+    const message = publication.message()
+    const forwarded = this.#context.broker.forwarded(connection, message)
+    if (forwarded === undefined) this.#context.dropped('forward-denied')
+    if (forwarded === undefined || forwarded === message) return forwarded && publication
+    const rewritten = new Publication()
+    rewritten.beginMessage(forwarded, this.#context.routes.route(forwarded.topic))
+    return rewritten
   }
 
-  /** A forward hook gave this client another message than the others get. */
-  #rewritten(
-    session: BrokerSession,
-    message: Message,
-    maxQos: Qos,
-    retain: boolean,
-    subscriptionIds: readonly number[]
-  ): boolean {
-    const publication = new Publication()
-    publication.beginMessage(message, this.#context.routes.route(message.topic))
-    return this.#permitted(session, publication, maxQos, retain, subscriptionIds)
-  }
-
-  #permitted(
+  /** As toSession(), for a publication that shownTo() gave. */
+  permitted(
     session: BrokerSession,
     publication: Publication,
     maxQos: Qos,
@@ -252,7 +242,8 @@ export class Deliverer {
     const entry = session.inflight.get(packetId)
     if (entry === undefined) return
     session.inflight.complete(packetId)
-    if (session.stored) this.dequeue(session, entry.seq)
+    if (entry.source !== undefined) entry.source.settle(entry.seq)
+    else if (session.stored) this.dequeue(session, entry.seq)
   }
 
   /** Removes an entry from the queue on disk; it costs a write only if the entry was written. */
@@ -286,7 +277,7 @@ function extraProperties(packet: OutgoingPublish, version: 4 | 5): Buffer {
   return deliveryProperties(packet.remainingSeconds, packet.subscriptionIds, 0)
 }
 
-function outgoing(
+export function outgoing(
   publication: Publication,
   qos: Qos,
   retain: boolean,

@@ -17,6 +17,7 @@ import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
+import { SharedSubscriptions } from './shared-subscriptions.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Wills } from './wills.ts'
 
@@ -27,6 +28,7 @@ const storeName = '$store'
 export class NativeEngine implements Engine {
   readonly context: NativeContext
   readonly #deliverer: Deliverer
+  readonly #shared: SharedSubscriptions
   readonly #pump: QueuePump
   readonly #publisher: PublishHandler
   readonly #acks: AckHandler
@@ -57,16 +59,17 @@ export class NativeEngine implements Engine {
     })
     this.context = new NativeContext(broker, store, commit, new StreamTargets(streams, ackRules))
     this.#deliverer = new Deliverer(this.context)
-    this.#pump = new QueuePump(this.context, this.#deliverer)
-    this.#publisher = new PublishHandler(this.context, this.#deliverer)
+    this.#shared = new SharedSubscriptions(this.context, this.#deliverer)
+    this.#pump = new QueuePump(this.context, this.#deliverer, this.#shared)
+    this.#publisher = new PublishHandler(this.context, this.#deliverer, this.#shared)
     this.#acks = new AckHandler(this.context, this.#deliverer, this.#pump)
-    this.#subscriber = new SubscribeHandler(this.context, new RetainedDelivery(this.context, this.#deliverer))
+    this.#subscriber = new SubscribeHandler(this.context, new RetainedDelivery(this.context, this.#deliverer), this.#shared)
     this.#wills = new Wills(this.context, this.#publisher)
-    this.#sessions = new Sessions(this.context, this.#pump, this.#wills)
+    this.#sessions = new Sessions(this.context, this.#pump, this.#wills, this.#shared)
   }
 
   recover(): Promise<void> {
-    return recover(this.context, this.#sessions, this.#wills)
+    return recover(this.context, this.#sessions, this.#wills, this.#shared)
   }
 
   open(connection: Connection, packet: ConnectPacket): void {

@@ -16,6 +16,7 @@ import type { Deliverer } from './deliver.ts'
 import { Publication } from './publication.ts'
 import { publishThroughHook } from './publish-hook.ts'
 import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
+import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { StreamTarget } from './stream-targets.ts'
 
 /** Where messages of a topic go besides the subscribers, and what their acknowledgement waits for. */
@@ -31,14 +32,16 @@ const noRedo: readonly StreamRedo[] = []
 export class PublishHandler {
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
+  readonly #shared: SharedSubscriptions
   readonly #view = new PublishView()
   /** The usual publication; a nested publish (from a hook or listener) gets its own. */
   readonly #publication = new Publication()
   #busy = false
 
-  constructor(context: NativeContext, deliverer: Deliverer) {
+  constructor(context: NativeContext, deliverer: Deliverer, shared: SharedSubscriptions) {
     this.#context = context
     this.#deliverer = deliverer
+    this.#shared = shared
   }
 
   handle(connection: Connection, bytes: Buffer, frame: Frame): void {
@@ -79,7 +82,7 @@ export class PublishHandler {
       this.#context.deferred(connection).puback(packetId)
       return
     }
-    const unmatched = connection.version === 5 && publication.route.targets.length === 0 && streams.length === 0
+    const unmatched = connection.version === 5 && publication.route.isEmpty && streams.length === 0
     if (unmatched && !this.#context.broker.hasListenerFor(publication.route.topic)) {
       connection.send({ cmd: 'puback', messageId: packetId, reasonCode: reasonCode.noMatchingSubscribers, properties: {} })
       return
@@ -116,6 +119,7 @@ export class PublishHandler {
     }
     if (publication.route.generation !== routes.generation) routes.refresh(publication.route)
     if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication) && awaitsStore) durable = true
+    if (publication.route.groups.length > 0 && this.#shared.deliver(publication) && awaitsStore) durable = true
     if (streams.length > 0 || store.dirty) commit.schedule()
     // A listener may publish in turn, and the caller is not done with this publication.
     if (broker.observesPublish) broker.observed(publication.message())

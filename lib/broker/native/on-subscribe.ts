@@ -1,13 +1,15 @@
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
-import { topicFilterError } from '../../topic/filter.ts'
+import { parseSharedFilter, topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
-import type { BrokerSession } from './broker-session.ts'
+import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { RetainedDelivery } from './retained-delivery.ts'
-import type { RoutedSubscription } from './topic-routes.ts'
+import type { SharedSubscriptions } from './shared-subscriptions.ts'
+
+const sharePrefix = '$share/'
 
 interface Granted {
   subscription: RoutedSubscription
@@ -21,14 +23,20 @@ interface Granted {
 export class SubscribeHandler {
   readonly #context: NativeContext
   readonly #retained: RetainedDelivery
+  readonly #shared: SharedSubscriptions
 
-  constructor(context: NativeContext, retained: RetainedDelivery) {
+  constructor(context: NativeContext, retained: RetainedDelivery, shared: SharedSubscriptions) {
     this.#context = context
     this.#retained = retained
+    this.#shared = shared
   }
 
   subscribe(connection: Connection, packet: SubscribePacket, done?: Done): void {
     const session = connection.session as BrokerSession
+    if (packet.subscriptions.some(({ topic, nl }) => nl === true && topic.startsWith(sharePrefix))) {
+      connection.protocolError(reasonCode.protocolError, 'No Local on a shared subscription [MQTT-3.8.3-4]')
+      return done?.(new Error('No Local on a shared subscription'))
+    }
     connection.suspend()
     this.#authorizeAll(connection, packet.subscriptions, answers => {
       if (connection.closed) return done?.(new Error('connection closed'))
@@ -56,7 +64,10 @@ export class SubscribeHandler {
             granted.map(({ subscription }) => aedesSubscription(subscription))
           )
         }
-        this.#retained.deliver(session, connection, granted, error => {
+        // A shared subscription brings no retained messages (section 4.8.2), but what waits in its group.
+        const own = granted.filter(({ subscription }) => !subscription.filter.startsWith(sharePrefix))
+        if (own.length < granted.length) this.#shared.online(session)
+        this.#retained.deliver(session, connection, own, error => {
           if (error) connection.disconnect(reasonCode.implementationSpecificError, error, 'retained-unavailable')
           connection.resume()
           done?.(error)
@@ -75,7 +86,7 @@ export class SubscribeHandler {
       codes.push(subscription === undefined ? reasonCode.noSubscriptionExisted : reasonCode.success)
       if (subscription === undefined) continue
       session.subscriptions.delete(filter)
-      this.#context.routes.remove(subscription)
+      this.#shared.remove(subscription, 'unsubscribed')
       if (session.stored) this.#context.store.deleteSubscription(session.key, filter)
       removed.push(filter)
     }
@@ -137,8 +148,8 @@ export class SubscribeHandler {
     if (topicFilterError(wanted.topic) !== undefined || topicLevels(wanted.topic) > limits.maxTopicLevels) {
       return reasonCode.topicFilterInvalid
     }
-    if (wanted.topic.startsWith('$share/')) return reasonCode.sharedSubscriptionsNotSupported
-    if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
+    const filter = parseSharedFilter(wanted.topic)?.filter ?? wanted.topic
+    if (connection.policy && !connection.policy.canSubscribe(filter)) return reasonCode.notAuthorized
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
     if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded
     const subscription: RoutedSubscription = existing ?? {
@@ -158,7 +169,7 @@ export class SubscribeHandler {
     if (existing) routes.changed()
     else {
       session.subscriptions.set(wanted.topic, subscription)
-      routes.add(subscription)
+      this.#shared.add(subscription)
     }
     if (session.stored) {
       const { filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId } = subscription

@@ -3,6 +3,7 @@ import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer, OutgoingPublish } from './deliver.ts'
+import type { SharedSubscriptions } from './shared-subscriptions.ts'
 
 /** Entries read from disk at a time: bounds the memory a backlog takes, whatever its length. */
 const readEntriesMax = 64
@@ -14,27 +15,31 @@ const readEntriesMax = 64
 export class QueuePump {
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
+  readonly #shared: SharedSubscriptions
 
-  constructor(context: NativeContext, deliverer: Deliverer) {
+  constructor(context: NativeContext, deliverer: Deliverer, shared: SharedSubscriptions) {
     this.#context = context
     this.#deliverer = deliverer
+    this.#shared = shared
   }
 
   /** The window opened, or the connection did. */
   pump(session: BrokerSession): void {
     const { connection } = session
     if (connection === undefined || !connection.connected || connection.closed) return
-    if (!session.stored) {
-      if (session.pending !== undefined) this.#pumpMemory(session, connection)
-      return
-    }
+    if (session.stored) this.#pumpStored(session, connection)
+    else if (session.pending !== undefined) this.#pumpMemory(session, connection)
+    this.#shared.serve(session)
+  }
+
+  #pumpStored(session: BrokerSession, connection: Connection): void {
     if (session.sendSeq >= session.nextSeq) return
     if (session.pumping) {
       session.pumpAgain = true
       return
     }
     session.pumping = true
-    void this.#pumpStored(session, connection)
+    void this.#readAndSend(session, connection)
   }
 
   #pumpMemory(session: BrokerSession, connection: Connection): void {
@@ -56,7 +61,7 @@ export class QueuePump {
     else if (sent > 0) pending.splice(0, sent)
   }
 
-  async #pumpStored(session: BrokerSession, connection: Connection): Promise<void> {
+  async #readAndSend(session: BrokerSession, connection: Connection): Promise<void> {
     try {
       while (this.#mayPump(session, connection)) {
         const knownEnd = session.nextSeq
@@ -81,7 +86,7 @@ export class QueuePump {
     if (session.pumpAgain) {
       session.pumpAgain = false
       this.pump(session)
-    }
+    } else this.#shared.serve(session)
   }
 
   #mayPump(session: BrokerSession, connection: Connection): boolean {

@@ -3,6 +3,7 @@ import type { Message } from '../../mqtt/message.ts'
 import type { Stream } from '../../stream/contract.ts'
 import type { NativeContext } from './context.ts'
 import type { Sessions } from './sessions.ts'
+import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { Wills } from './wills.ts'
 
 /**
@@ -10,12 +11,19 @@ import type { Wills } from './wills.ts'
  * stream are appended. The store is synced before the streams whenever an epoch holds such messages (commit/), so a crash leaves
  * at most this one gap, and closing it here makes the message appear exactly once.
  */
-export async function recover(context: NativeContext, sessions: Sessions, wills: Wills): Promise<void> {
+export async function recover(
+  context: NativeContext,
+  sessions: Sessions,
+  wills: Wills,
+  shared: SharedSubscriptions
+): Promise<void> {
   const missing: Missing[] = []
   for await (const loaded of context.store.loadSessions()) {
+    if (shared.restore(loaded)) continue
     sessions.restore(loaded)
     await collectMissing(context, loaded, missing)
   }
+  shared.restored()
   for await (const will of context.store.loadWills()) wills.restore(will)
   await appendMissing(context, missing)
 }

@@ -1,11 +1,10 @@
 import type { Message } from '../../mqtt/message.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
-import type { BrokerSession } from './broker-session.ts'
+import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
 import { Publication } from './publication.ts'
-import type { RoutedSubscription } from './topic-routes.ts'
 
 interface Granted {
   subscription: RoutedSubscription

@@ -4,10 +4,10 @@ import { reasonCode } from '../../mqtt/reason-code.ts'
 import { neverExpires } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
-import { BrokerSession } from './broker-session.ts'
+import { BrokerSession, type RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { QueuePump } from './queue-pump.ts'
-import type { RoutedSubscription } from './topic-routes.ts'
+import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { Wills } from './wills.ts'
 
 /** Life of sessions: opened by CONNECT, taken over, resumed, kept past the connection, expired. */
@@ -15,13 +15,15 @@ export class Sessions {
   readonly #context: NativeContext
   readonly #pump: QueuePump
   readonly #wills: Wills
+  readonly #shared: SharedSubscriptions
   /** Sessions without a connection that end some day. */
   readonly #expiring = new Set<BrokerSession>()
 
-  constructor(context: NativeContext, pump: QueuePump, wills: Wills) {
+  constructor(context: NativeContext, pump: QueuePump, wills: Wills, shared: SharedSubscriptions) {
     this.#context = context
     this.#pump = pump
     this.#wills = wills
+    this.#shared = shared
   }
 
   open(connection: Connection, packet: ConnectPacket): void {
@@ -85,6 +87,7 @@ export class Sessions {
       done(error)
     })
     if (session.expirySeconds === 0) return this.end(session, 'connection-ended')
+    this.#shared.offline(session)
     store.putSession(session.key, storedForm(session))
     commit.schedule()
     if (session.expirySeconds !== neverExpires) this.#expiring.add(session)
@@ -92,11 +95,14 @@ export class Sessions {
 
   /** Removes a session and everything stored for it. What waited in its queue is counted. */
   end(session: BrokerSession, reason: string): void {
-    const { routes, sessions, store, commit, counters } = this.#context
+    const { sessions, store, commit, counters } = this.#context
     for (let left = session.stored ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
     if (session.pending) for (const _ of session.pending) this.#context.dropped(reason)
     if (session.subscriptionCount > 0) {
-      for (const subscription of session.subscriptions.values()) routes.remove(subscription as RoutedSubscription)
+      this.#shared.ended(session)
+      for (const subscription of session.subscriptions.values()) {
+        this.#shared.remove(subscription as RoutedSubscription, reason)
+      }
     }
     this.#expiring.delete(session)
     if (sessions.get(session.clientId) === session) sessions.delete(session.clientId)
@@ -115,7 +121,7 @@ export class Sessions {
 
   /** Takes up a session found in the store at start. */
   restore(loaded: LoadedSession): void {
-    const { sessions, routes, counters } = this.#context
+    const { sessions, counters } = this.#context
     const { clientId, version, expirySeconds, createdAtMs, disconnectedAtMs, username } = loaded.session
     const session = new BrokerSession(clientId, version, expirySeconds, createdAtMs)
     session.key = loaded.key
@@ -131,7 +137,7 @@ export class Sessions {
     for (const stored of loaded.subscriptions) {
       const subscription: RoutedSubscription = { session, ...stored }
       session.subscriptions.set(stored.filter, subscription)
-      routes.add(subscription)
+      this.#shared.add(subscription)
     }
     for (const { seq, packetId, qos, state } of loaded.inflight) session.inflight.restore(packetId, seq, qos, state)
     for (const { packetId } of loaded.received)
@@ -169,6 +175,7 @@ export class Sessions {
   #accept(session: BrokerSession, connection: Connection, connack: ConnackPacket): void {
     connection.accept(connack)
     this.#context.broker.ready(connection)
+    this.#shared.online(session)
     this.#pump.pump(session)
   }
 
@@ -189,8 +196,7 @@ export class Sessions {
     const properties: Properties = {
       receiveMaximum: limits.receiveMaximum,
       maximumPacketSize: limits.maxPacketBytes,
-      topicAliasMaximum: limits.topicAliasMaximum,
-      sharedSubscriptionAvailable: false
+      topicAliasMaximum: limits.topicAliasMaximum
     }
     if (packet.clientId === '') properties.assignedClientIdentifier = connection.id ?? ''
     if (connection.keepAliveSeconds !== packet.keepalive) properties.serverKeepAlive = connection.keepAliveSeconds

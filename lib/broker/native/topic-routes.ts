@@ -1,7 +1,7 @@
 import type { Qos } from '../../mqtt/packet.ts'
-import type { SessionSubscription } from '../../session/session.ts'
 import { TopicTrie } from '../../topic/trie.ts'
-import type { BrokerSession } from './broker-session.ts'
+import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
+import { SharedGroup } from './shared-group.ts'
 
 /**
  * Topic Name to subscribers. A match over the trie is done once per topic and kept until any subscription changes; publishers
@@ -13,9 +13,7 @@ const cachedTopicsMax = 100_000
 /** And characters of topics: a topic may be 64 KiB long. */
 const cachedTopicCharsMax = 16 * 1024 * 1024
 
-export interface RoutedSubscription extends SessionSubscription {
-  readonly session: BrokerSession
-}
+const noGroups: readonly SharedGroup[] = []
 
 /** One receiving session, its overlapping subscriptions merged into one delivery [MQTT-3.3.5-1]. */
 export interface Target {
@@ -34,22 +32,32 @@ export class TopicRoute {
   readonly topicBytes: Buffer
   generation = -1
   targets: readonly Target[] = []
+  /** Shared subscriptions: each gets one copy. */
+  groups: readonly SharedGroup[] = noGroups
 
   constructor(topic: string) {
     this.topic = topic
     this.topicBytes = Buffer.from(topic)
   }
+
+  /** Nobody is subscribed. */
+  get isEmpty(): boolean {
+    return this.targets.length === 0 && this.groups.length === 0
+  }
 }
 
 export class TopicRoutes {
-  readonly #trie = new TopicTrie<RoutedSubscription>()
+  readonly #trie = new TopicTrie<RoutedSubscription | SharedGroup>()
+  #groups = 0
+  /** Subscriptions that are members of a group. */
+  sharedMembers = 0
   readonly #cache = new Map<string, TopicRoute>()
   #cachedChars = 0
   /** Grows with every change of subscriptions. */
   generation = 0
 
   get subscriptionCount(): number {
-    return this.#trie.size
+    return this.#trie.size - this.#groups + this.sharedMembers
   }
 
   add(subscription: RoutedSubscription): void {
@@ -64,6 +72,18 @@ export class TopicRoutes {
 
   remove(subscription: RoutedSubscription): void {
     this.#trie.remove(subscription.filter, subscription)
+    this.generation++
+  }
+
+  addGroup(group: SharedGroup): void {
+    this.#trie.add(group.filter, group)
+    this.#groups++
+    this.generation++
+  }
+
+  removeGroup(group: SharedGroup): void {
+    this.#trie.remove(group.filter, group)
+    this.#groups--
     this.generation++
   }
 
@@ -84,7 +104,15 @@ export class TopicRoutes {
   }
 
   refresh(route: TopicRoute): void {
-    route.targets = mergeBySession(this.#trie.match(route.topic))
+    const found = this.#trie.match(route.topic)
+    if (this.#groups === 0) {
+      route.groups = noGroups
+      route.targets = mergeBySession(found as RoutedSubscription[])
+    } else {
+      const groups = found.filter(one => one instanceof SharedGroup)
+      route.groups = groups.length === 0 ? noGroups : groups
+      route.targets = mergeBySession(found.filter((one): one is RoutedSubscription => !(one instanceof SharedGroup)))
+    }
     route.generation = this.generation
   }
 }
