@@ -217,7 +217,8 @@ class SessionScan {
     const seq = keySeq(key)
     if (loaded.queued++ === 0) loaded.firstSeq = seq
     loaded.nextSeq = seq + 1
-    const packetId = head.state === 'queued' ? (this.#sent.get(seq) ?? 0) : head.packetId
+    // A note beside the record is newer than the record: writing the record again removes the note.
+    const packetId = this.#sent.get(seq) ?? head.packetId
     if (packetId === 0) return
     loaded.inflight.push({ seq, packetId, qos: head.qos, state: head.state === 'released' ? 'released' : 'sent' })
     const entry = new Entry(state, seq, head.qos, head.retain, head.subscriptionIds, packetId, undefined, true)

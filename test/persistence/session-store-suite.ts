@@ -117,6 +117,17 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     )
   })
 
+  withStore('an entry that is marked sent again has its latest packet id after a restart', async (t, store, reopen) => {
+    const key = putSession(store, 'dev')
+    store.enqueue(key, 1, store.message(message('once more')), 1, false, [], 5)
+    await store.commit()
+    store.markSent(key, 1, 6)
+    await store.commit()
+    const again = await reopen()
+    t.match(await all(again.loadSessions()), [{ inflight: [{ seq: 1, packetId: 6, state: 'sent' }] }])
+    t.match(await again.readQueue(key, 0, 9), [{ seq: 1, packetId: 6, state: 'sent' }])
+  })
+
   withStore('a number may be used again before its removal is on disk', async (t, store, reopen) => {
     const key = putSession(store, 'dev')
     fill(store, key, 1, 3)
