@@ -1,6 +1,6 @@
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
-import { parseSharedFilter, topicFilterError } from '../../topic/filter.ts'
+import { topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
@@ -33,10 +33,6 @@ export class SubscribeHandler {
 
   subscribe(connection: Connection, packet: SubscribePacket, done?: Done): void {
     const session = connection.session as BrokerSession
-    if (packet.subscriptions.some(({ topic, nl }) => nl === true && topic.startsWith(sharePrefix))) {
-      connection.protocolError(reasonCode.protocolError, 'No Local on a shared subscription [MQTT-3.8.3-4]')
-      return done?.(new Error('No Local on a shared subscription'))
-    }
     connection.suspend()
     this.#authorizeAll(connection, packet.subscriptions, answers => {
       if (connection.closed) return done?.(new Error('connection closed'))
@@ -148,8 +144,7 @@ export class SubscribeHandler {
     if (topicFilterError(wanted.topic) !== undefined || topicLevels(wanted.topic) > limits.maxTopicLevels) {
       return reasonCode.topicFilterInvalid
     }
-    const filter = parseSharedFilter(wanted.topic)?.filter ?? wanted.topic
-    if (connection.policy && !connection.policy.canSubscribe(filter)) return reasonCode.notAuthorized
+    if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
     if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded
     const subscription: RoutedSubscription = existing ?? {

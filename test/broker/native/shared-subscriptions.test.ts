@@ -256,8 +256,7 @@ t.test('messages go past members that may not have them; with none that may they
     generation: 0,
     compile: ({ clientId }): CompiledPolicy => ({
       canPublish: () => true,
-      // The rights are those on the filter behind the ShareName.
-      canSubscribe: filter => filter === 'jobs/#',
+      canSubscribe: filter => filter === '$share/group/jobs/#',
       canReceive: topic => clientId === 'trusted' || !topic.endsWith('secret'),
       permitsAll: false
     })
