@@ -32,6 +32,8 @@ export interface StoredSubscription {
   retainHandling: 0 | 1 | 2
   /** 0 = none */
   subscriptionId: number
+  /** Subscriptions to a stream: the first offset not acknowledged. */
+  position?: Offset
 }
 
 /** A message body stored once, however many queues refer to it. Made by `message()`, written with its first enqueue. */

@@ -10,6 +10,7 @@ const USERNAME = 0x01
 const NO_LOCAL = 0x04
 const RETAIN_AS_PUBLISHED = 0x08
 const RETAIN_HANDLING_SHIFT = 4
+const POSITION = 0x40
 
 const MESSAGE = 0x01
 
@@ -43,23 +44,26 @@ export function readSession(value: Buffer): StoredSession {
   return session
 }
 
-/** subscription = version options varint(subscriptionId); the Topic Filter is the rest of the key. */
+/** subscription = version options varint(subscriptionId) [varint(position)]; the Topic Filter is the rest of the key. */
 export function writeSubscription(out: RecordWriter, subscription: StoredSubscription): void {
   const options =
     subscription.qos |
     (subscription.noLocal ? NO_LOCAL : 0) |
     (subscription.retainAsPublished ? RETAIN_AS_PUBLISHED : 0) |
-    (subscription.retainHandling << RETAIN_HANDLING_SHIFT)
+    (subscription.retainHandling << RETAIN_HANDLING_SHIFT) |
+    (subscription.position === undefined ? 0 : POSITION)
   out.u8(VERSION).u8(options).varint(subscription.subscriptionId)
+  if (subscription.position !== undefined) out.varint(subscription.position)
 }
 
 export function readSubscription(value: Buffer, filter: string): StoredSubscription {
   const from = new RecordReader(value)
   const options = from.version(VERSION).u8()
   const qos = options & 3
-  const retainHandling = options >> RETAIN_HANDLING_SHIFT
+  const retainHandling = (options & ~POSITION) >> RETAIN_HANDLING_SHIFT
   if (qos === 3 || retainHandling > 2) throw corrupt(`subscription options ${options} mean nothing`)
   const subscriptionId = from.varint()
+  const position = options & POSITION ? { position: from.varint() } : {}
   from.end()
   return {
     filter,
@@ -67,7 +71,8 @@ export function readSubscription(value: Buffer, filter: string): StoredSubscript
     noLocal: (options & NO_LOCAL) !== 0,
     retainAsPublished: (options & RETAIN_AS_PUBLISHED) !== 0,
     retainHandling: retainHandling as 0 | 1 | 2,
-    subscriptionId
+    subscriptionId,
+    ...position
   }
 }
 

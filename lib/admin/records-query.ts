@@ -1,4 +1,5 @@
 import type { ReadFrom } from '../stream/contract.ts'
+import { parseReadFrom } from '../stream/read-from.ts'
 import { topicFilterError } from '../topic/filter.ts'
 import { badRequest } from './answer.ts'
 import { checkParameters } from './router.ts'
@@ -25,15 +26,6 @@ export function parseRecordsQuery(query: URLSearchParams): RecordsQuery {
     follow: parseFollow(query.get('follow')),
     filter: parseFilter(query.get('filter'))
   }
-}
-
-/** `earliest`, `latest`, an offset or an ISO 8601 date or time; undefined when it is none of them. */
-export function parseReadFrom(text: string): ReadFrom | undefined {
-  if (text === 'earliest' || text === 'latest') return text
-  if (/^\d+$/.test(text)) return Number.isSafeInteger(Number(text)) ? { offset: Number(text) } : undefined
-  if (!/^\d{4}-\d{2}(-\d{2}(T[\d:.]+(Z|[+-]\d{2}:?\d{2})?)?)?$/.test(text)) return undefined
-  const timeMs = Date.parse(text)
-  return Number.isNaN(timeMs) ? undefined : { timeMs }
 }
 
 function parseLimit(text: string | null): number | undefined {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { parseReadFrom } from '../admin/records-query.ts'
+import { parseReadFrom } from '../stream/read-from.ts'
 import { topicFilterError } from '../topic/filter.ts'
 import { ADMIN_URL_DEFAULT } from './admin-client.ts'
 import type { CliContext } from './context.ts'

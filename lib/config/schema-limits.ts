@@ -11,12 +11,10 @@ export const limitsSchema = z.strictObject({
   maxPacketBytes: size(128, LARGEST_PACKET_BYTES)
     .prefault('1MiB')
     .meta({ description: 'Largest packet taken from a client. A larger one ends the connection (MQTT 5: reason 0x95).' }),
-  maxQueuedMessagesPerSession: whole(1, 100_000_000)
-    .prefault(10_000)
-    .meta({
-      description:
-        'Messages waiting for one session, or for the members of one shared subscription. Further ones are dropped and counted under `queue-full`.'
-    }),
+  maxQueuedMessagesPerSession: whole(1, 100_000_000).prefault(10_000).meta({
+    description:
+      'Messages waiting for one session, or for the members of one shared subscription. Further ones are dropped and counted under `queue-full`.'
+  }),
   receiveMaximum: whole(1, 65_535).prefault(100).meta({
     description:
       'QoS 1 and 2 publishes an MQTT 5 client may have unacknowledged towards the broker. More ends the connection (0x93).'

@@ -13,6 +13,8 @@ export interface SessionSubscription {
   retainHandling: 0 | 1 | 2
   /** 0 = none */
   subscriptionId: number
+  /** Subscriptions to a stream: the first offset not acknowledged. */
+  position?: number
 }
 
 /** A QoS 1/2 message that waits in memory for a session that lives only as long as its connection. */

@@ -125,5 +125,7 @@ export interface Stream {
   sync(): Promise<void>
   /** Only records that are durable are ever yielded. In offset order. */
   read(options: ReadOptions): AsyncIterable<StreamRecord>
+  /** The same, many records at a time (never none). */
+  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]>
   stats(): StreamStats
 }

@@ -186,7 +186,6 @@ export class StreamLog implements Stream, LogView {
     return readRecords(this, options)
   }
 
-  /** The same, many records at a time (never none): what sinks and exports want. */
   readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]> {
     return readBatches(this, options)
   }

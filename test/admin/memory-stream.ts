@@ -91,6 +91,10 @@ export class MemoryStream implements Stream {
     }
   }
 
+  async *readBatches(options: ReadOptions): AsyncGenerator<StreamRecord[], void, undefined> {
+    for await (const record of this.read(options)) yield [record]
+  }
+
   #startOf(from: ReadOptions['from']): number {
     if (from === 'earliest') return this.earliestOffset
     if (from === 'latest') return this.nextOffset

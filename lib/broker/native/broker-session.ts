@@ -1,7 +1,9 @@
+import type { StoredSubscription } from '../../../persistence/contract.ts'
 import type { CompiledPolicy } from '../../access/contract.ts'
 import { Session, type SessionSubscription } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
 import type { SharedGroup } from './shared-group.ts'
+import type { StreamReading } from './stream-reading.ts'
 
 export interface RoutedSubscription extends SessionSubscription {
   readonly session: BrokerSession
@@ -17,7 +19,9 @@ export class BrokerSession extends Session {
   pumpAgain = false
   /** Shared subscriptions it is a member of. */
   groups: Set<SharedGroup> | undefined
-  /** Messages of shared subscriptions that went out on an earlier connection wait to be sent again. */
+  /** Subscriptions that read a stream, by Topic Filter. */
+  readings: Map<string, StreamReading> | undefined
+  /** Messages of shared subscriptions and streams that went out on an earlier connection wait to be sent again. */
   resends = false
   resending = false
 
@@ -31,4 +35,10 @@ export class BrokerSession extends Session {
   get online(): boolean {
     return this.connection?.connected === true
   }
+}
+
+/** A subscription without the session it belongs to. */
+export function storedSubscription(subscription: RoutedSubscription): StoredSubscription {
+  const { session: _, ...stored } = subscription
+  return stored
 }

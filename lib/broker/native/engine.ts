@@ -17,8 +17,8 @@ import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
-import { SharedSubscriptions } from './shared-subscriptions.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
+import { Subscriptions } from './subscriptions.ts'
 import { Wills } from './wills.ts'
 
 /** Cannot be the name of a declared stream. */
@@ -28,7 +28,7 @@ const storeName = '$store'
 export class NativeEngine implements Engine {
   readonly context: NativeContext
   readonly #deliverer: Deliverer
-  readonly #shared: SharedSubscriptions
+  readonly #subscriptions: Subscriptions
   readonly #pump: QueuePump
   readonly #publisher: PublishHandler
   readonly #acks: AckHandler
@@ -59,17 +59,21 @@ export class NativeEngine implements Engine {
     })
     this.context = new NativeContext(broker, store, commit, new StreamTargets(streams, ackRules))
     this.#deliverer = new Deliverer(this.context)
-    this.#shared = new SharedSubscriptions(this.context, this.#deliverer)
-    this.#pump = new QueuePump(this.context, this.#deliverer, this.#shared)
-    this.#publisher = new PublishHandler(this.context, this.#deliverer, this.#shared)
+    this.#subscriptions = new Subscriptions(this.context, this.#deliverer)
+    this.#pump = new QueuePump(this.context, this.#deliverer, this.#subscriptions)
+    this.#publisher = new PublishHandler(this.context, this.#deliverer, this.#subscriptions.shared)
     this.#acks = new AckHandler(this.context, this.#deliverer, this.#pump)
-    this.#subscriber = new SubscribeHandler(this.context, new RetainedDelivery(this.context, this.#deliverer), this.#shared)
+    this.#subscriber = new SubscribeHandler(
+      this.context,
+      new RetainedDelivery(this.context, this.#deliverer),
+      this.#subscriptions
+    )
     this.#wills = new Wills(this.context, this.#publisher)
-    this.#sessions = new Sessions(this.context, this.#pump, this.#wills, this.#shared)
+    this.#sessions = new Sessions(this.context, this.#pump, this.#wills, this.#subscriptions)
   }
 
   recover(): Promise<void> {
-    return recover(this.context, this.#sessions, this.#wills, this.#shared)
+    return recover(this.context, this.#sessions, this.#wills, this.#subscriptions)
   }
 
   open(connection: Connection, packet: ConnectPacket): void {

@@ -7,6 +7,7 @@ import { reasonCode } from '../../mqtt/reason-code.ts'
 import { utf8Error } from '../../mqtt/utf8.ts'
 import type { ReceivedState } from '../../session/session.ts'
 
+import { streamFilterPrefix } from '../../stream/read-from.ts'
 import { topicLevels, topicNameError } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
@@ -293,7 +294,7 @@ export class PublishHandler {
       return undefined
     }
     // The $-space belongs to the broker; authorizePublish hooks that allow it are asked instead of this rule.
-    const reserved = topic.startsWith('$SYS/') && !broker.hasPublishHook
+    const reserved = (topic.startsWith('$SYS/') && !broker.hasPublishHook) || topic.startsWith(streamFilterPrefix)
     const allowed = !reserved && (connection.policy?.canPublish(topic) ?? true)
     const route: PublisherRoute = {
       key: Buffer.from(bytes.subarray(topicStart, topicEnd)),

@@ -4,10 +4,11 @@ import { topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
-import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
+import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { RetainedDelivery } from './retained-delivery.ts'
-import type { SharedSubscriptions } from './shared-subscriptions.ts'
+import { readsStream } from './stream-subscriptions.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
 const sharePrefix = '$share/'
 
@@ -23,12 +24,12 @@ interface Granted {
 export class SubscribeHandler {
   readonly #context: NativeContext
   readonly #retained: RetainedDelivery
-  readonly #shared: SharedSubscriptions
+  readonly #subscriptions: Subscriptions
 
-  constructor(context: NativeContext, retained: RetainedDelivery, shared: SharedSubscriptions) {
+  constructor(context: NativeContext, retained: RetainedDelivery, subscriptions: Subscriptions) {
     this.#context = context
     this.#retained = retained
-    this.#shared = shared
+    this.#subscriptions = subscriptions
   }
 
   subscribe(connection: Connection, packet: SubscribePacket, done?: Done): void {
@@ -60,9 +61,9 @@ export class SubscribeHandler {
             granted.map(({ subscription }) => aedesSubscription(subscription))
           )
         }
-        // A shared subscription brings no retained messages (section 4.8.2), but what waits in its group.
-        const own = granted.filter(({ subscription }) => !subscription.filter.startsWith(sharePrefix))
-        if (own.length < granted.length) this.#shared.online(session)
+        // A shared subscription brings no retained messages (section 4.8.2), but what waits in its group; one to a stream, its records.
+        const own = granted.filter(({ subscription: { filter } }) => !filter.startsWith(sharePrefix) && !readsStream(filter))
+        if (own.length < granted.length) this.#subscriptions.online(session)
         this.#retained.deliver(session, connection, own, error => {
           if (error) connection.disconnect(reasonCode.implementationSpecificError, error, 'retained-unavailable')
           connection.resume()
@@ -82,7 +83,7 @@ export class SubscribeHandler {
       codes.push(subscription === undefined ? reasonCode.noSubscriptionExisted : reasonCode.success)
       if (subscription === undefined) continue
       session.subscriptions.delete(filter)
-      this.#shared.remove(subscription, 'unsubscribed')
+      this.#subscriptions.remove(subscription, 'unsubscribed')
       if (session.stored) this.#context.store.deleteSubscription(session.key, filter)
       removed.push(filter)
     }
@@ -137,7 +138,7 @@ export class SubscribeHandler {
     packet: SubscribePacket,
     granted: Granted[]
   ): number {
-    const { limits, routes, store } = this.#context
+    const { limits, store } = this.#context
     if (answer?.error) return reasonCode.notAuthorized
     if (answer && !answer.subscription) return reasonCode.notAuthorized
     const wanted = answer?.subscription ?? request
@@ -145,6 +146,8 @@ export class SubscribeHandler {
       return reasonCode.topicFilterInvalid
     }
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
+    const reads = readsStream(wanted.topic)
+    if (reads && this.#subscriptions.streams.problem(wanted.topic, packet) !== undefined) return reasonCode.topicFilterInvalid
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
     if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded
     const subscription: RoutedSubscription = existing ?? {
@@ -156,22 +159,17 @@ export class SubscribeHandler {
       retainHandling: 0,
       subscriptionId: 0
     }
-    subscription.qos = wanted.qos
+    // A stream repeats what was not acknowledged: at least once is the most it gives.
+    subscription.qos = reads && wanted.qos === 2 ? 1 : wanted.qos
     subscription.noLocal = wanted.nl ?? false
     subscription.retainAsPublished = wanted.rap ?? false
     subscription.retainHandling = wanted.rh ?? 0
     subscription.subscriptionId = packet.properties.subscriptionIdentifiers?.[0] ?? 0
-    if (existing) routes.changed()
-    else {
-      session.subscriptions.set(wanted.topic, subscription)
-      this.#shared.add(subscription)
-    }
-    if (session.stored) {
-      const { filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId } = subscription
-      store.putSubscription(session.key, { filter, qos, noLocal, retainAsPublished, retainHandling, subscriptionId })
-    }
+    if (!existing) session.subscriptions.set(wanted.topic, subscription)
+    this.#subscriptions.granted(subscription, packet, existing !== undefined)
+    if (session.stored) store.putSubscription(session.key, storedSubscription(subscription))
     granted.push({ subscription, existed: existing !== undefined })
-    return wanted.qos
+    return subscription.qos
   }
 }
 

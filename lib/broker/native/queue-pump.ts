@@ -3,7 +3,7 @@ import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer, OutgoingPublish } from './deliver.ts'
-import type { SharedSubscriptions } from './shared-subscriptions.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
 /** Entries read from disk at a time: bounds the memory a backlog takes, whatever its length. */
 const readEntriesMax = 64
@@ -15,12 +15,12 @@ const readEntriesMax = 64
 export class QueuePump {
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
-  readonly #shared: SharedSubscriptions
+  readonly #subscriptions: Subscriptions
 
-  constructor(context: NativeContext, deliverer: Deliverer, shared: SharedSubscriptions) {
+  constructor(context: NativeContext, deliverer: Deliverer, subscriptions: Subscriptions) {
     this.#context = context
     this.#deliverer = deliverer
-    this.#shared = shared
+    this.#subscriptions = subscriptions
   }
 
   /** The window opened, or the connection did. */
@@ -29,7 +29,7 @@ export class QueuePump {
     if (connection === undefined || !connection.connected || connection.closed) return
     if (session.stored) this.#pumpStored(session, connection)
     else if (session.pending !== undefined) this.#pumpMemory(session, connection)
-    this.#shared.serve(session)
+    this.#subscriptions.serve(session)
   }
 
   #pumpStored(session: BrokerSession, connection: Connection): void {
@@ -86,7 +86,7 @@ export class QueuePump {
     if (session.pumpAgain) {
       session.pumpAgain = false
       this.pump(session)
-    } else this.#shared.serve(session)
+    } else this.#subscriptions.serve(session)
   }
 
   #mayPump(session: BrokerSession, connection: Connection): boolean {

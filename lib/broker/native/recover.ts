@@ -3,7 +3,7 @@ import type { Message } from '../../mqtt/message.ts'
 import type { Stream } from '../../stream/contract.ts'
 import type { NativeContext } from './context.ts'
 import type { Sessions } from './sessions.ts'
-import type { SharedSubscriptions } from './shared-subscriptions.ts'
+import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
 
 /**
@@ -15,15 +15,15 @@ export async function recover(
   context: NativeContext,
   sessions: Sessions,
   wills: Wills,
-  shared: SharedSubscriptions
+  subscriptions: Subscriptions
 ): Promise<void> {
   const missing: Missing[] = []
   for await (const loaded of context.store.loadSessions()) {
-    if (shared.restore(loaded)) continue
+    if (subscriptions.restoreBacklog(loaded)) continue
     sessions.restore(loaded)
     await collectMissing(context, loaded, missing)
   }
-  shared.restored()
+  subscriptions.restored()
   for await (const will of context.store.loadWills()) wills.restore(will)
   await appendMissing(context, missing)
 }

@@ -7,7 +7,7 @@ import type { Done } from '../engine.ts'
 import { BrokerSession, type RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { QueuePump } from './queue-pump.ts'
-import type { SharedSubscriptions } from './shared-subscriptions.ts'
+import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
 
 /** Life of sessions: opened by CONNECT, taken over, resumed, kept past the connection, expired. */
@@ -15,15 +15,15 @@ export class Sessions {
   readonly #context: NativeContext
   readonly #pump: QueuePump
   readonly #wills: Wills
-  readonly #shared: SharedSubscriptions
+  readonly #subscriptions: Subscriptions
   /** Sessions without a connection that end some day. */
   readonly #expiring = new Set<BrokerSession>()
 
-  constructor(context: NativeContext, pump: QueuePump, wills: Wills, shared: SharedSubscriptions) {
+  constructor(context: NativeContext, pump: QueuePump, wills: Wills, subscriptions: Subscriptions) {
     this.#context = context
     this.#pump = pump
     this.#wills = wills
-    this.#shared = shared
+    this.#subscriptions = subscriptions
   }
 
   open(connection: Connection, packet: ConnectPacket): void {
@@ -87,7 +87,7 @@ export class Sessions {
       done(error)
     })
     if (session.expirySeconds === 0) return this.end(session, 'connection-ended')
-    this.#shared.offline(session)
+    this.#subscriptions.offline(session)
     store.putSession(session.key, storedForm(session))
     commit.schedule()
     if (session.expirySeconds !== neverExpires) this.#expiring.add(session)
@@ -99,9 +99,9 @@ export class Sessions {
     for (let left = session.stored ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
     if (session.pending) for (const _ of session.pending) this.#context.dropped(reason)
     if (session.subscriptionCount > 0) {
-      this.#shared.ended(session)
+      this.#subscriptions.ended(session)
       for (const subscription of session.subscriptions.values()) {
-        this.#shared.remove(subscription as RoutedSubscription, reason)
+        this.#subscriptions.remove(subscription as RoutedSubscription, reason)
       }
     }
     this.#expiring.delete(session)
@@ -137,7 +137,7 @@ export class Sessions {
     for (const stored of loaded.subscriptions) {
       const subscription: RoutedSubscription = { session, ...stored }
       session.subscriptions.set(stored.filter, subscription)
-      this.#shared.add(subscription)
+      this.#subscriptions.restore(subscription)
     }
     for (const { seq, packetId, qos, state } of loaded.inflight) session.inflight.restore(packetId, seq, qos, state)
     for (const { packetId } of loaded.received)
@@ -175,7 +175,7 @@ export class Sessions {
   #accept(session: BrokerSession, connection: Connection, connack: ConnackPacket): void {
     connection.accept(connack)
     this.#context.broker.ready(connection)
-    this.#shared.online(session)
+    this.#subscriptions.online(session)
     this.#pump.pump(session)
   }
 

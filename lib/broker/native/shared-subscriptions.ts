@@ -4,7 +4,7 @@ import { parseSharedFilter } from '../../topic/filter.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
-import { type Deliverer, outgoing } from './deliver.ts'
+import { type Deliverer, type OutgoingPublish, outgoing } from './deliver.ts'
 import { Publication } from './publication.ts'
 import { SharedBacklog, type SharedEntry } from './shared-backlog.ts'
 import { SharedGroup } from './shared-group.ts'
@@ -103,22 +103,16 @@ export class SharedSubscriptions {
 
   // ---- members come and go ----------------------------------------------------------------------------------------------------
 
-  /** CONNACK or SUBACK was sent: the session gets again what it did not acknowledge, takes over from members that are away, and takes its share. */
+  /** CONNACK or SUBACK was sent: the session takes over what members that are away did not acknowledge. */
   online(session: BrokerSession): void {
     const { groups } = session
     if (groups === undefined) return
     for (const group of groups) for (const { session: other } of group.members) if (!other.online) this.#takeBack(other, group)
-    for (const [, { source, outstanding }] of session.inflight.entries()) {
-      if (source !== undefined && !outstanding) session.resends = true
-    }
-    this.serve(session)
   }
 
   /** The window opened, or there is something new to take. */
   serve(session: BrokerSession): void {
-    if (session.groups === undefined && !session.resends) return
-    if (session.resends) void this.#resend(session)
-    else for (const group of session.groups ?? []) this.#pump(group)
+    for (const group of session.groups ?? []) this.#pump(group)
   }
 
   /**
@@ -126,7 +120,6 @@ export class SharedSubscriptions {
    * it stays, and is sent again with the same packet id when the client is back [MQTT-4.4.0-1].
    */
   offline(session: BrokerSession): void {
-    session.resends = false
     if (this.#context.broker.closed) return
     for (const group of session.groups ?? []) {
       if (group.hasOther(session) && this.#takeBack(session, group)) this.#pump(group)
@@ -135,7 +128,6 @@ export class SharedSubscriptions {
 
   /** The session ends: what it has not acknowledged is for the others, connected or not; its subscriptions are removed next. */
   ended(session: BrokerSession): void {
-    session.resends = false
     for (const group of session.groups ?? []) this.#takeBack(session, group)
   }
 
@@ -265,48 +257,15 @@ export class SharedSubscriptions {
     return entries.length > 0
   }
 
-  /** Sends again, with DUP and the packet ids of the last connection, what nobody else took over. */
-  async #resend(session: BrokerSession): Promise<void> {
-    const { connection } = session
-    if (session.resending || connection === undefined) return
-    session.resending = true
-    try {
-      for (const [packetId, entry] of [...session.inflight.entries()]) {
-        const group = entry.source
-        if (!(group instanceof SharedGroup) || entry.outstanding) continue
-        if (!this.#deliverer.windowOpen(session, connection)) return
-        const waiting = await group.backlog.get(entry.seq)
-        if (session.connection !== connection || connection.closed) return
-        if (session.inflight.get(packetId) !== entry) continue
-        session.inflight.resent(packetId)
-        if (waiting === undefined) this.#deliverer.forget(session, packetId)
-        else this.#sendAgain(connection, session, group, packetId, waiting)
-      }
-      session.resends = false
-    } catch (error) {
-      this.#context.broker.reportClientError(connection, error as Error)
-      connection.close()
-    } finally {
-      session.resending = false
-    }
-    if (session.resends) return
-    for (const group of session.groups ?? []) this.#pump(group)
-  }
-
-  #sendAgain(
-    connection: Connection,
-    session: BrokerSession,
-    group: SharedGroup,
-    packetId: number,
-    { message, retain }: SharedEntry
-  ): void {
+  /** The packet of a message that went out on the member's earlier connection; undefined when it is settled. */
+  async again(session: BrokerSession, group: SharedGroup, seq: number, packetId: number): Promise<OutgoingPublish | undefined> {
+    const entry = await group.backlog.get(seq)
+    if (entry === undefined) return undefined
     const member = group.members.find(one => one.session === session)
     const publication = new Publication()
-    publication.beginMessage(message, this.#context.routes.route(message.topic))
+    publication.beginMessage(entry.message, this.#context.routes.route(entry.message.topic))
     const ids = member !== undefined && member.subscriptionId > 0 ? [member.subscriptionId] : noIds
-    const kept = retain && (member?.retainAsPublished ?? false)
-    const packet = outgoing(publication, 1, kept, packetId, ids, this.#context.now())
-    packet.dup = true
-    if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packetId)
+    const retain = entry.retain && (member?.retainAsPublished ?? false)
+    return { ...outgoing(publication, 1, retain, packetId, ids, this.#context.now()), dup: true }
   }
 }
