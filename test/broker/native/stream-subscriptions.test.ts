@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { CompiledPolicy, Policy } from '../../../lib/access/contract.ts'
+import type { ReadOptions, Stream } from '../../../lib/stream/contract.ts'
 import { ManualClock, TestBroker, type TestBrokerOptions } from '../../support/native-broker.ts'
 import { type AnyPacket, RawClient, type RawConnectOptions } from '../../support/raw-client.ts'
 
@@ -174,6 +175,7 @@ t.test('a filter that is not one to a stream of ours is refused', async t => {
     const { granted } = await reader.subscribe(filter, 1)
     t.same(granted, [0x8f], filter)
   }
+  t.same((await reader.subscribe('$share/group/$stream/telemetry', 1)).granted, [0x9e])
   const { granted } = await reader.subscribe('$stream/telemetry', 1, {}, { userProperties: { from: 'soon' } })
   t.same(granted, [0x8f])
 })
@@ -230,4 +232,31 @@ t.test('a client that stops reading at QoS 0 loses nothing of a stream', async t
   const seen = payloads(await take(reader, 500)).map(payload => payload.split(' ')[0])
   t.same(seen, numbers(0, 499))
   t.equal(broker.broker.counters.dropped.get('outbound-buffer-full'), undefined)
+})
+
+t.test('a reader that retention has overtaken is told which offsets it lost', async t => {
+  // As if offsets 0 to 4 had been removed.
+  const behind = ({ from, ...rest }: ReadOptions, stream: Stream) =>
+    stream.readBatches({
+      ...rest,
+      from: typeof from === 'object' && 'offset' in from ? { offset: Math.max(5, from.offset) } : from
+    })
+  const wrapStream = (stream: Stream): Stream =>
+    new Proxy(stream, {
+      get(target, name) {
+        if (name === 'readBatches') return (options: ReadOptions) => behind(options, target)
+        const value = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+    })
+  const { broker, device } = await start(t, { wrapStream })
+  await publish(device, numbers(0, 9))
+  const reader = await connect(broker, 'reader')
+  await reader.subscribe('$stream/telemetry/2', 1)
+  const packets = await take(reader, 5)
+  t.same(payloads(packets), numbers(5, 9))
+  t.same(
+    packets.map(packet => userProperties(packet)?.gap),
+    ['2-4', undefined, undefined, undefined, undefined]
+  )
 })
