@@ -131,6 +131,13 @@ function encodeReason(packet: DisconnectPacket | AuthPacket, version: ProtocolVe
   if (packet.cmd === 'disconnect' && packet.properties.sessionExpiryInterval !== undefined) {
     throw new PacketError(reasonCode.protocolError, 'Session Expiry Interval in a DISCONNECT from the server [MQTT-3.14.2-2]')
   }
+  if (
+    packet.cmd === 'auth' &&
+    packet.reasonCode !== reasonCode.success &&
+    packet.reasonCode !== reasonCode.continueAuthentication
+  ) {
+    throw new PacketError(reasonCode.protocolError, `AUTH with reason code ${packet.reasonCode} from a server [MQTT-3.15.2-1]`)
+  }
   // An AUTH always has an Authentication Method, so it never takes the shortest form in practice.
   return assembleShortest(packetType[packet.cmd] << 4, [], packet.reasonCode, packet.properties, owner)
 }

@@ -106,6 +106,24 @@ const table: [title: string, version: ProtocolVersion, packet: ServerPacket, byt
     5,
     { cmd: 'auth', reasonCode: 0x18, properties: { authenticationMethod: 'm' } },
     raw(0xf0, 0x18, properties(0x15, field('m')))
+  ],
+  [
+    'AUTH that says Success, with data',
+    5,
+    { cmd: 'auth', reasonCode: 0, properties: { authenticationMethod: 'm', authenticationData: Buffer.from([0, 255]) } },
+    raw(0xf0, 0, properties(0x15, field('m'), 0x16, field(Buffer.from([0, 255]))))
+  ],
+  ['AUTH that says Success and nothing more', 5, { cmd: 'auth', reasonCode: 0, properties: none }, raw(0xf0)],
+  [
+    'CONNACK with the end of an exchange',
+    5,
+    {
+      cmd: 'connack',
+      sessionPresent: false,
+      reasonCode: 0,
+      properties: { authenticationMethod: 'm', authenticationData: Buffer.from('d') }
+    },
+    raw(0x20, 0, 0, properties(0x15, field('m'), 0x16, field('d')))
   ]
 ]
 
@@ -133,9 +151,31 @@ t.test('[MQTT-3.2.2-19] Reason String and user properties are left out where the
   t.strictSame(encodePacket({ cmd: 'pingresp' }, 5, 1), raw(0xd0))
 })
 
+t.test(
+  '[MQTT-3.15.2-2] [MQTT-3.15.2-3] an AUTH that is too large loses Reason String and user properties, never its method',
+  async t => {
+    const reasonString = 'a long story'
+    const userProperties: [string, string][] = [['k', 'v']]
+    const packet: ServerPacket = {
+      cmd: 'auth',
+      reasonCode: 0x18,
+      properties: { authenticationMethod: 'm', reasonString, userProperties }
+    }
+    const whole = encodePacket(packet, 5)
+    t.strictSame(encodePacket(packet, 5, whole.length), whole)
+    t.strictSame(encodePacket(packet, 5, whole.length - 1), raw(0xf0, 0x18, properties(0x15, field('m'))))
+  }
+)
+
 t.test('what a peer would hang up on is not encoded', async t => {
   const attempts: [string, ServerPacket, ProtocolVersion][] = [
     ['DISCONNECT to 3.1.1', { cmd: 'disconnect', reasonCode: 0x8b, properties: none }, 4],
+    [
+      '[MQTT-3.15.2-1] AUTH that asks to authenticate again',
+      { cmd: 'auth', reasonCode: 0x19, properties: { authenticationMethod: 'm' } },
+      5
+    ],
+    ['[MQTT-3.15.2-1] AUTH with a refusal', { cmd: 'auth', reasonCode: 0x87, properties: { authenticationMethod: 'm' } }, 5],
     ['AUTH to 3.1', { cmd: 'auth', reasonCode: 0x18, properties: none }, 3],
     ['a property of CONNACK in a PUBACK', { cmd: 'puback', messageId: 1, reasonCode: 0, properties: { serverKeepAlive: 1 } }, 5],
     [

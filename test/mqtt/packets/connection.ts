@@ -114,5 +114,116 @@ export const connectionCases: PacketCase[] = [
     bytes: raw(0xf0, 0x18, 0),
     reasonCode: 0x82
   },
+  {
+    title: 'AUTH with every property a client may send (5)',
+    version: 5,
+    bytes: raw(
+      0xf0,
+      0x19,
+      properties(
+        0x26,
+        field('k'),
+        field('1'),
+        0x16,
+        field(Buffer.from([0, 255])),
+        0x15,
+        field('m'),
+        0x1f,
+        field('why'),
+        0x26,
+        field('k'),
+        field('2')
+      )
+    ),
+    packet: {
+      cmd: 'auth',
+      reasonCode: 0x19,
+      properties: {
+        userProperties: [
+          ['k', '1'],
+          ['k', '2']
+        ],
+        authenticationData: Buffer.from([0, 255]),
+        authenticationMethod: 'm',
+        reasonString: 'why'
+      }
+    }
+  },
+  {
+    title: 'AUTH with Authentication Data of no bytes (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m'), 0x16, field(''))),
+    packet: { cmd: 'auth', reasonCode: 0x18, properties: { authenticationMethod: 'm', authenticationData: Buffer.alloc(0) } }
+  },
+  ...(
+    [
+      ['Authentication Method', [0x15, field('m'), 0x15, field('m')]],
+      ['Authentication Data', [0x15, field('m'), 0x16, field('d'), 0x16, field('d')]],
+      ['Reason String', [0x15, field('m'), 0x1f, field('a'), 0x1f, field('b')]]
+    ] as const
+  ).map(
+    ([name, content]): PacketCase => ({
+      title: `section 3.15.2.2: AUTH with ${name} twice (5)`,
+      version: 5,
+      bytes: raw(0xf0, 0x18, properties(...content)),
+      reasonCode: 0x82
+    })
+  ),
+  {
+    title: 'AUTH with a property of CONNECT (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m'), 0x11, 0, 0, 0, 1)),
+    reasonCode: 0x81
+  },
+  {
+    title: 'AUTH with a property nobody knows (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m'), 0x7e, 0)),
+    reasonCode: 0x81
+  },
+  ...[0x01, 0x17, 0x1a, 0x80, 0x8c, 0xff].map(
+    (code): PacketCase => ({
+      title: `[MQTT-3.15.2-1] AUTH that says 0x${code.toString(16)} (5)`,
+      version: 5,
+      bytes: raw(0xf0, code, properties(0x15, field('m'))),
+      reasonCode: 0x82
+    })
+  ),
+  {
+    title: '[MQTT-1.5.4-1] AUTH with an Authentication Method that is no UTF-8 (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field(Buffer.from([0xff])))),
+    reasonCode: 0x81
+  },
+  {
+    title: '[MQTT-1.5.4-2] AUTH with U+0000 in its Authentication Method (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m\0'))),
+    reasonCode: 0x81
+  },
+  {
+    title: '[MQTT-1.5.5-1] AUTH with a padded Remaining Length (5)',
+    version: 5,
+    bytes: Buffer.from([0xf0, 0x86, 0x00, 0x18, 0x04, 0x15, 0x00, 0x01, 0x6d]),
+    reasonCode: 0x81
+  },
+  {
+    title: 'AUTH that ends inside its Authentication Data (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m'), 0x16, 0, 5, 0x64)),
+    reasonCode: 0x81
+  },
+  {
+    title: 'AUTH whose Property Length goes beyond its end (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, 5, 0x15, field('m')),
+    reasonCode: 0x81
+  },
+  {
+    title: 'AUTH with bytes after its properties (5)',
+    version: 5,
+    bytes: raw(0xf0, 0x18, properties(0x15, field('m')), 0),
+    reasonCode: 0x81
+  },
   { title: 'AUTH without a Property Length (5)', version: 5, bytes: raw(0xf0, 0x18), reasonCode: 0x81 }
 ]
