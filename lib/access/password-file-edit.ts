@@ -10,21 +10,29 @@ export interface PasswordChange {
   hash: string
   /** Left out: a user who is there already keeps the roles. */
   roles?: readonly string[] | undefined
+  /**
+   * The SCRAM verifier of the same password, as `formatScramVerifier` writes it. `add` false: only for a user who has one
+   * already. Left out: the user has none any more, since that of the old password must not stay.
+   */
+  scram?: { verifier: string; add: boolean } | undefined
 }
 
 /**
- * Adds a user or replaces password and roles of one; the file is made when it is not there. Comments, empty lines and the order
+ * Adds a user or replaces password, roles and SCRAM verifier of one; the file is made when it is not there. Comments, empty lines and the order
  * stay. The file appears as a whole or not at all and only its owner can read it (0600).
  * @throws TributaryError TRB_ACCESS_FILE_INVALID when the name or a role cannot stand in the file, or the file is not one.
  */
-export async function setPassword(file: string, { username, hash, roles }: PasswordChange): Promise<'added' | 'replaced'> {
+export async function setPassword(file: string, change: PasswordChange): Promise<'added' | 'replaced'> {
+  const { username, hash, roles } = change
   const problem = usernameProblem(username)
   if (problem !== undefined) throw invalid(`the username ${JSON.stringify(username)} cannot be used: ${problem}`)
   const wrong = roles?.find(role => !roleNamePattern.test(role))
   if (wrong !== undefined) throw invalid(`${JSON.stringify(wrong)} cannot be the name of a role`)
 
   const { lines, known } = await readLines(file)
-  const entry = formatEntry({ username, hash, roles: roles ?? known.get(username)?.roles ?? [] })
+  const before = known.get(username)
+  const scram = change.scram?.add === true || before?.scram !== undefined ? change.scram?.verifier : undefined
+  const entry = formatEntry({ username, hash, roles: roles ?? before?.roles ?? [], scram })
   const at = lines.findIndex(line => usernameOf(line) === username)
   if (at >= 0) lines[at] = entry
   else lines.push(entry)

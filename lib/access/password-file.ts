@@ -3,21 +3,24 @@ import { formatProblems, type Problem, showValue } from '../config/problem.ts'
 import { TributaryError } from '../errors.ts'
 import { roleNamePattern } from './acl.ts'
 import { isPasswordHash } from './password-hash.ts'
+import { parseScramVerifier, type ScramVerifier } from './scram-verifier.ts'
 
 /**
  * A password file has a line per user, empty lines and comments:
  *
  *     line    = user | comment | blank
- *     user    = username ":" hash [":" role *("," role)]
+ *     user    = username ":" hash [":" [role *("," role)] [":" verifier]]
  *     comment = "#" anything
  *
- * The hash is argon2id in PHC string format, which holds no colon. Usernames hold no colon, no control characters, no space at
+ * The hash is argon2id in PHC string format, the verifier is that of SCRAM-SHA-256 (see scram-verifier.ts); neither holds a
+ * colon. Users without a verifier cannot authenticate by SCRAM. Usernames hold no colon, no control characters, no space at
  * either end, and do not start with "#".
  */
 export interface PasswordEntry {
   username: string
   hash: string
   roles: readonly string[]
+  scram?: ScramVerifier | undefined
   /** Where it stands, from 1. */
   line: number
 }
@@ -70,8 +73,17 @@ export function usernameProblem(username: string): string | undefined {
   return username === username.trim() ? undefined : 'it starts or ends with a space'
 }
 
-export function formatEntry({ username, hash, roles }: Pick<PasswordEntry, 'username' | 'hash' | 'roles'>): string {
-  return [username, hash, ...(roles.length > 0 ? [roles.join(',')] : [])].join(':')
+/** `scram` as formatScramVerifier() writes it. */
+export function formatEntry({
+  username,
+  hash,
+  roles,
+  scram
+}: Omit<PasswordEntry, 'line' | 'scram'> & { scram?: string | undefined }): string {
+  const parts = [username, hash]
+  if (roles.length > 0 || scram !== undefined) parts.push(roles.join(','))
+  if (scram !== undefined) parts.push(scram)
+  return parts.join(':')
 }
 
 function isUserLine(line: string): boolean {
@@ -79,16 +91,23 @@ function isUserLine(line: string): boolean {
 }
 
 function parseLine(content: string, line: number): PasswordEntry | Problem {
-  const [username = '', hash = '', roleList, ...rest] = content.split(':')
+  const [username = '', hash = '', roleList, verifier, ...rest] = content.split(':')
   const problem = usernameProblem(username)
   if (problem !== undefined) return { line, path: '', expected: 'a username', got: showValue(username), hint: problem }
   if (!isPasswordHash(hash) || rest.length > 0) {
-    const expected = 'username:argon2id-hash[:role,role]'
-    const got = hash === '' ? 'no hash' : rest.length > 0 ? 'more than three parts' : 'something else after the username'
+    const expected = 'username:argon2id-hash[:role,role[:scram-verifier]]'
+    const got = hash === '' ? 'no hash' : rest.length > 0 ? 'more than four parts' : 'something else after the username'
     return { line, path: username, expected, got, hint: 'write the line with `tributary passwd`' }
   }
   const roles = roleList === undefined || roleList === '' ? [] : roleList.split(',').map(role => role.trim())
   const wrong = roles.find(role => !roleNamePattern.test(role))
   if (wrong !== undefined) return { line, path: username, expected: 'the name of a role', got: showValue(wrong) }
-  return { username, hash, roles, line }
+  if (verifier === undefined) return { username, hash, roles, line }
+  const scram = parseScramVerifier(verifier)
+  if (scram === undefined) {
+    const expected = 'a SCRAM verifier, $scram-sha-256$i=iterations$salt$stored-key$server-key with at least 4096 iterations'
+    const got = verifier === '' ? 'nothing after the last colon' : 'something else'
+    return { line, path: username, expected, got, hint: 'write the line with `tributary passwd --scram`' }
+  }
+  return { username, hash, roles, scram, line }
 }

@@ -74,6 +74,8 @@ export interface AccessConfig {
   passwordFile?: string | undefined
   aclFile?: string | undefined
   hooks?: string | undefined
+  /** SCRAM-SHA-256 against the password file: absent = where it has verifiers. */
+  scram?: boolean | undefined
   /** What of a verified client certificate becomes the username. */
   certificateIdentity: 'commonName' | 'fingerprint'
 }

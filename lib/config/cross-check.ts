@@ -17,6 +17,7 @@ export function findContradictions(config: Config): Contradiction[] {
     ...config.listeners.flatMap(missingAuthorities),
     ...samePort(config),
     ...nobodyGetsIn(config),
+    ...scramWithoutPasswords(config),
     ...namesThatDifferInCase(config),
     ...uncommittedBelowPacket(config)
   ]
@@ -71,6 +72,18 @@ function nobodyGetsIn({ access, listeners }: Config): Contradiction[] {
       expected: 'some way for clients to come in',
       got: 'anonymous: false without passwordFile, hooks or a listener that asks for client certificates',
       hint: 'run `tributary passwd passwords USERNAME` and set `passwordFile: passwords`'
+    }
+  ]
+}
+
+function scramWithoutPasswords({ access }: Config): Contradiction[] {
+  if (access.scram !== true || access.passwordFile !== undefined) return []
+  return [
+    {
+      path: ['access', 'scram'],
+      expected: 'a passwordFile with the verifiers of SCRAM',
+      got: 'scram: true without passwordFile',
+      hint: 'run `tributary passwd passwords USERNAME --scram` and set `passwordFile: passwords`'
     }
   ]
 }

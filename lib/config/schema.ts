@@ -38,9 +38,18 @@ const access = z.strictObject({
     description: 'Who may publish and subscribe to what; see docs/access.md. Without one everybody may do everything.',
     examples: ['acl.yaml']
   }),
-  hooks: filePath
+  hooks: filePath.optional().meta({
+    description: "JavaScript module that exports hooks: Aedes', with their names and signatures, and `authenticateEnhanced`.",
+    examples: ['./hooks.js']
+  }),
+  scram: z
+    .boolean()
     .optional()
-    .meta({ description: "JavaScript module that exports hooks with Aedes' names and signatures.", examples: ['./hooks.js'] }),
+    .meta({
+      description:
+        'Whether MQTT 5 clients may prove a password of the password file by SCRAM-SHA-256. Not set: users with a verifier (`tributary passwd --scram`) may. `true`: somebody must have one. `false`: nobody may.',
+      examples: [true]
+    }),
   certificateIdentity: choice('commonName', 'fingerprint').prefault('commonName').meta({
     description: 'What of a verified client certificate becomes the username: its common name or its SHA-256 fingerprint.'
   })

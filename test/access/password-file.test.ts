@@ -5,8 +5,11 @@ import { t } from 'tap'
 import { parsePasswordFile, readPasswordFile } from '../../lib/access/password-file.ts'
 import { removePassword, setPassword } from '../../lib/access/password-file-edit.ts'
 import { argon2, hashPassword, isPasswordHash } from '../../lib/access/password-hash.ts'
+import { formatScramVerifier, parseScramVerifier, scramVerifier } from '../../lib/access/scram-verifier.ts'
 
 const hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b/dWRWJTmaaJObGRdescudvJCs'
+const scram = formatScramVerifier(await scramVerifier('one', { iterations: 4096 }))
+const otherScram = formatScramVerifier(await scramVerifier('two', { iterations: 4096 }))
 const other = hash.replace('some', 'othe').replace('RWJT', 'TJWR')
 
 t.test('a hash is argon2id and verifies its own password alone', async t => {
@@ -23,6 +26,39 @@ t.test('lines are users, comments or empty', async t => {
   t.same([...entries.keys()], ['alice', 'bob', '__proto__'])
   t.same(entries.get('alice'), { username: 'alice', hash, roles: ['operator', 'viewer'], line: 3 })
   t.same(entries.get('__proto__')?.roles, [])
+})
+
+t.test('a SCRAM verifier may stand beside the hash, with or without roles', async t => {
+  const entries = parsePasswordFile(`alice:${hash}:operator:${scram}\nbob:${hash}::${scram}\ncarol:${hash}\n`, 'passwords')
+  t.same(entries.get('alice')?.scram, parseScramVerifier(scram))
+  t.same(entries.get('alice')?.roles, ['operator'])
+  t.same(entries.get('bob')?.roles, [])
+  t.equal(entries.get('bob')?.scram?.iterations, 4096)
+  t.equal(entries.get('carol')?.scram, undefined)
+})
+
+t.test('a verifier that is none is told by line, and is not shown', async t => {
+  const broken = scram.replace('i=4096', 'i=1000')
+  const text = `a:${hash}:r:${scram}\nb:${hash}::${broken}\nc:${hash}::\nd:${hash}::${scram}:x\n`
+  const told =
+    /^passwords:2: b: expected a SCRAM verifier.*got something else\n {2}hint: .*--scram`\npasswords:3: c: .*got nothing after the last colon\n.*\npasswords:4: d: .*got more than four parts/
+  t.throws(() => parsePasswordFile(text, 'passwords'), { code: 'TRB_ACCESS_FILE_INVALID', message: told })
+  t.throws(() => parsePasswordFile(text, 'passwords'), {
+    message: /^[^$]*(\$scram-sha-256\$i=iterations\$salt\$stored-key\$server-key[^$]*)*$/
+  })
+})
+
+t.test('a new password never leaves the verifier of the old one', async t => {
+  const file = join(t.testdir(), 'passwords')
+  const line = () => readFileSync(file, 'utf8')
+  await setPassword(file, { username: 'alice', hash, roles: ['operator'], scram: { verifier: scram, add: false } })
+  t.equal(line(), `alice:${hash}:operator\n`, 'nobody asked for one')
+  await setPassword(file, { username: 'alice', hash, scram: { verifier: scram, add: true } })
+  t.equal(line(), `alice:${hash}:operator:${scram}\n`)
+  await setPassword(file, { username: 'alice', hash: other, roles: [], scram: { verifier: otherScram, add: false } })
+  t.equal(line(), `alice:${other}::${otherScram}\n`, 'who has one gets the new one')
+  await setPassword(file, { username: 'alice', hash })
+  t.equal(line(), `alice:${hash}\n`)
 })
 
 t.test('wrong lines are told by number, without what might be a secret', async t => {

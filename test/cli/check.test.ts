@@ -42,6 +42,21 @@ t.test('the password and ACL files are checked too', async t => {
   t.match(terminal.err.text, /passwords:1: .*TRB_ACCESS_FILE_INVALID/s)
 })
 
+t.test('SCRAM that nobody could use is a mistake: without password file, or without a verifier in it', async t => {
+  const hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b/dWRWJTmaaJObGRdescudvJCs'
+  const folder = t.testdir({
+    passwords: `pump-7:${hash}\n`,
+    'none.yaml': 'access:\n  scram: true\n',
+    'nobody.yaml': 'access: { scram: true, passwordFile: passwords }\n'
+  })
+  const none = new Terminal()
+  t.equal(await none.run('check', '--config', join(folder, 'none.yaml')), 1)
+  t.match(none.err.text, /none\.yaml:2: access\.scram: expected a passwordFile.*TRB_CONFIG_INVALID/s)
+  const nobody = new Terminal()
+  t.equal(await nobody.run('check', '--config', join(folder, 'nobody.yaml')), 1)
+  t.match(nobody.err.text, /passwords: expected a user with a SCRAM verifier.*TRB_ACCESS_FILE_INVALID/s)
+})
+
 t.test('certificates and keys are checked too', { skip: opensslMissing() }, async t => {
   const folder = t.testdir()
   const authority = makeAuthority(folder)

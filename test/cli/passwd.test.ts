@@ -19,6 +19,27 @@ t.test('a password from standard input is stored as a hash that only the owner c
   t.match(again.out.text, /^replaced pump-7/)
 })
 
+t.test('--scram adds a verifier, a new password renews it, --no-scram removes it', async t => {
+  const file = join(t.testdir(), 'passwords')
+  const verifierAfter = async (...flags: string[]) => {
+    const terminal = new Terminal()
+    terminal.in.end('secret\n')
+    t.equal(await terminal.run('passwd', file, 'pump-7', ...flags), 0)
+    const [, hash, roles, verifier] = readFileSync(file, 'utf8').trimEnd().split(':')
+    t.match(hash, /^\$argon2id\$/)
+    return { roles, verifier }
+  }
+  t.same(await verifierAfter(), { roles: undefined, verifier: undefined })
+  const { roles, verifier } = await verifierAfter('--scram')
+  t.equal(roles, '')
+  t.match(verifier, /^\$scram-sha-256\$i=15000\$/)
+  const renewed = await verifierAfter('--role', 'sensor')
+  t.equal(renewed.roles, 'sensor')
+  t.match(renewed.verifier, /^\$scram-sha-256\$/)
+  t.not(renewed.verifier, verifier)
+  t.same(await verifierAfter('--no-scram'), { roles: 'sensor', verifier: undefined })
+})
+
 t.test('on a terminal the password is asked for twice and not echoed', async t => {
   const file = join(t.testdir(), 'passwords')
   const terminal = new Terminal()
