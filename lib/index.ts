@@ -7,16 +7,27 @@ export { LevelStore } from '../persistence/index.ts'
 export type {
   AuthenticationVerdict,
   Authenticator,
+  BrokerAccess,
   CompiledPolicy,
   Credentials,
+  EnhancedAuthenticator,
+  EnhancedExchange,
+  EnhancedIdentity,
+  EnhancedStart,
+  EnhancedStep,
   Identity,
   PeerIdentity,
   Policy
 } from './access/contract.ts'
+export type { ScramUser, ScramUsers } from './access/scram.ts'
+export { ScramSha256 } from './access/scram.ts'
+export type { ScramVerifier, ScramVerifierOptions } from './access/scram-verifier.ts'
+export { formatScramVerifier, parseScramVerifier, scramVerifier } from './access/scram-verifier.ts'
 export type { BrokerLogger, BrokerOptions } from './broker/broker.ts'
 export { Broker } from './broker/broker.ts'
 export type { ClientDescription } from './broker/client-description.ts'
 export type { Connection } from './broker/connection.ts'
+export type { AuthenticateEnhancedHook } from './broker/enhanced-authentication.ts'
 export type { BrokerLimits } from './broker/limits.ts'
 export type { Config } from './config/config.ts'
 export { defaultConfig, loadConfig, parseConfig } from './config/load.ts'

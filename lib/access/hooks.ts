@@ -5,6 +5,7 @@ import { TributaryError } from '../errors.ts'
 export const hookNames = [
   'preConnect',
   'authenticate',
+  'authenticateEnhanced',
   'authorizePublish',
   'authorizeSubscribe',
   'authorizeForward',
@@ -13,7 +14,10 @@ export const hookNames = [
 
 export type HookName = (typeof hookNames)[number]
 
-/** A function with the signature Aedes gives the hook of that name; the broker, which imports Aedes, knows which. */
+/**
+ * A function with the signature Aedes gives the hook of that name; the broker, which imports Aedes, knows which. Not Aedes' but
+ * ours is `authenticateEnhanced`.
+ */
 export type Hook = (...given: never[]) => unknown
 
 export type AedesHooks = Partial<Record<HookName, Hook>>

@@ -1,54 +1,26 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Aedes, type AedesOptions } from 'aedes'
-import type { SessionStore } from '../../persistence/contract.ts'
+import { Aedes } from 'aedes'
 import type { Authenticator, PeerIdentity, Policy } from '../access/contract.ts'
 import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
 import { type AedesPublishPacket, aedesPacketOf, messageOf, toPublishPacket } from './aedes-packet.ts'
+import { aedesLimits, type BrokerLogger, type BrokerOptions, type Clock } from './broker-options.ts'
 import { type ClientDescription, describeClients } from './client-description.ts'
 import { Connection } from './connection.ts'
 import { ContractEngine } from './contract/engine.ts'
 import type { ContractPacket } from './contract/plug-ins.ts'
 import type { Done, Engine } from './engine.ts'
+import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
-import type { AckRule, RoutedStream } from './native/stream-targets.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
 import { TopicEmitter } from './topic-emitter.ts'
 
-export interface Clock {
-  /** Epoch milliseconds. */
-  now(): number
-}
-
-/** The part of a pino logger the broker uses. */
-export interface BrokerLogger {
-  debug(details: object, message: string): void
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-  error(details: object, message: string): void
-}
-
-/** Aedes' options, plus what makes the broker durable. */
-export interface BrokerOptions extends AedesOptions {
-  /** Our session store: selects the native engine. Without it `persistence` and `mq` work as in Aedes. */
-  store?: SessionStore
-  /** Streams that publishes are appended to; native engine only. */
-  streams?: readonly RoutedStream[]
-  /** What acks wait for outside streams; default: everything. */
-  ackRules?: readonly AckRule[]
-  access?: { authenticator?: Authenticator | undefined; policy?: Policy | undefined }
-  limits?: Partial<BrokerLimits>
-  counters?: Counters
-  logger?: BrokerLogger | undefined
-  clock?: Clock
-  /** Told after each write of the store or a stream, by name, whether it succeeded; native engine only. */
-  onCommit?: (part: string, error: Error | undefined) => void
-}
+export type { BrokerLogger, BrokerOptions, Clock } from './broker-options.ts'
 
 /** How often time-driven work is looked at: keep alive, timeouts, expiry. Milliseconds. */
 const sweepIntervalMs = 250
@@ -84,6 +56,8 @@ export class Broker extends Aedes {
   readonly connections = new Set<Connection>()
   readonly authenticator: Authenticator | undefined
   readonly policy: Policy | undefined
+  /** May be set like Aedes' hooks. */
+  authenticateEnhanced: AuthenticateEnhancedHook | undefined
   readonly engine: Engine
   readonly assignedClientIdPrefix: string
   readonly #native: NativeEngine | undefined
@@ -109,6 +83,7 @@ export class Broker extends Aedes {
     this.clock = options.clock ?? Date
     this.authenticator = options.access?.authenticator
     this.policy = options.access?.policy
+    this.authenticateEnhanced = options.authenticateEnhanced
     this.#compiledGeneration = this.policyGeneration
     if (options.store === undefined) {
       this.#contract = new ContractEngine(this)
@@ -381,16 +356,6 @@ export class Broker extends Aedes {
     if (native && !this.mq.matches(topic) && native.context.routes.route(topic).isEmpty) return
     this.publish({ cmd: 'publish', topic, payload: payload(), qos: 0, retain: false }, noop)
   }
-}
-
-/** Aedes options that are limits here. */
-function aedesLimits(options: BrokerOptions): Partial<BrokerLimits> {
-  const limits: Partial<BrokerLimits> = {}
-  if (options.connectTimeout !== undefined) limits.connectTimeoutMs = options.connectTimeout
-  if (options.drainTimeout !== undefined) limits.drainTimeoutMs = options.drainTimeout
-  if (options.keepaliveLimit !== undefined) limits.keepAliveSecondsMax = options.keepaliveLimit
-  if (options.maxTopicLevels !== undefined) limits.maxTopicLevels = Math.min(Math.max(options.maxTopicLevels, 1), 100)
-  return limits
 }
 
 function noop(): void {}

@@ -12,6 +12,7 @@ import type { Session } from '../session/session.ts'
 import { subscribePacketOf, unsubscribePacketOf } from './aedes-packet.ts'
 import type { Broker } from './broker.ts'
 import type { Done } from './engine.ts'
+import type { EnhancedAuthentication } from './enhanced-authentication.ts'
 import type { DeferredWrites } from './native/deferred-writes.ts'
 import type { PublisherRoutes } from './native/publisher-routes.ts'
 import { handleControl } from './on-control.ts'
@@ -51,6 +52,8 @@ export class Connection extends EventEmitter {
   readonly outbound: Outbound
   identity: Identity | undefined
   policy: CompiledPolicy | undefined
+  /** Of a client whose CONNECT had an Authentication Method. */
+  authentication: EnhancedAuthentication | undefined
   session: Session | undefined
   /** Engine-owned: routes this publisher used and its alias table. */
   publisher: PublisherRoutes | undefined
@@ -214,7 +217,9 @@ export class Connection extends EventEmitter {
   #control(bytes: Buffer): void {
     const type = frame.type
     if (!this.connected) {
-      if (type !== packetType.connect || this.connecting) {
+      // AUTH and DISCONNECT are all that may come while an exchange decides about the CONNECT [MQTT-3.1.2-33].
+      const inExchange = this.authentication !== undefined && (type === packetType.auth || type === packetType.disconnect)
+      if (this.connecting ? !inExchange : type !== packetType.connect) {
         this.protocolError(reasonCode.protocolError, 'Invalid protocol')
         return
       }
@@ -249,6 +254,7 @@ export class Connection extends EventEmitter {
     this.connected = true
     this.connackSent = true
     this.connectedAtMs = this.broker.clock.now()
+    this.authentication?.complete(connack)
     this.send(connack)
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
   }
@@ -271,7 +277,10 @@ export class Connection extends EventEmitter {
 
   /** The peer broke the protocol. */
   protocolError(code: ReasonCode, message: string): void {
-    this.disconnect(code, new PacketError(code, message), 'protocol-error')
+    const error = new PacketError(code, message)
+    // There is no DISCONNECT before the CONNACK: the exchange is refused instead [MQTT-3.14.0-1], [MQTT-4.12.0-4].
+    if (this.authentication?.inConnect) this.authentication.refuse(code, error)
+    else this.disconnect(code, error, 'protocol-error')
   }
 
   /** Ends it from our side; v5 clients get a DISCONNECT with the reason. */

@@ -23,7 +23,7 @@ export interface Engine {
   chunkEnd(connection: Connection): void
   /** The transport took bytes again after it had been congested. */
   drained(connection: Connection): void
-  /** connection.policy was compiled anew. */
+  /** connection.policy was compiled anew, for another generation of the policy or for other roles. */
   policyChanged(connection: Connection): void
   /** The connection ended, once per connection that was opened. `done` when session state and will are settled. */
   closed(connection: Connection, done: Done): void

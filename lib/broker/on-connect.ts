@@ -3,39 +3,14 @@ import type { AuthenticationVerdict } from '../access/contract.ts'
 import type { ConnectPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
 import type { Connection } from './connection.ts'
+import { authenticateEnhanced } from './enhanced-authentication.ts'
+import { reasonCodeOfReturnCode, refuseByVerdict, returnCode, returnCodeMessages } from './refusal.ts'
 
 /**
- * CONNECT up to the point where the engine takes over: preConnect hook, protocol checks, authentication (built-in, then hook).
+ * CONNECT up to the point where the engine takes over: preConnect hook, protocol checks, authentication (built-in or enhanced,
+ * then hook).
  * The connection decodes nothing while a hook or an authenticator thinks.
  */
-
-/** 3.1/3.1.1 return codes, table 3.1 of MQTT 3.1.1; 6 is Aedes' own for the keep alive limit. */
-const returnCode = {
-  unacceptableProtocolVersion: 1,
-  identifierRejected: 2,
-  serverUnavailable: 3,
-  badUserNameOrPassword: 4,
-  notAuthorized: 5,
-  keepAliveLimitExceeded: 6
-} as const
-
-const returnCodeMessages = [
-  '',
-  'unacceptable protocol version',
-  'identifier rejected',
-  'Server unavailable',
-  'bad user name or password',
-  'not authorized',
-  'keep alive limit exceeded'
-]
-
-/** MQTT 5 reason codes for the return codes a hook may name (Aedes' err.returnCode 2..5). */
-const reasonCodeOfReturnCode: Record<number, number> = {
-  2: reasonCode.clientIdentifierNotValid,
-  3: reasonCode.serverUnavailable,
-  4: reasonCode.badUserNameOrPassword,
-  5: reasonCode.notAuthorized
-}
 
 type HookError = Error & { returnCode?: number; errorCode?: number }
 
@@ -77,11 +52,9 @@ function checkAndAuthenticate(connection: Connection, packet: ConnectPacket): vo
   connection.receiveMaximum = properties.receiveMaximum ?? 65535
   connection.maximumPacketSize = properties.maximumPacketSize ?? 0xffffffff
   connection.topicAliasMaximum = properties.topicAliasMaximum ?? 0
-  if (properties.authenticationMethod !== undefined) {
-    const error = new Error(`authentication method ${JSON.stringify(properties.authenticationMethod)} is not supported`)
-    return connection.refuse(reasonCode.badAuthenticationMethod, returnCode.notAuthorized, error)
-  }
-  authenticateBuiltIn(connection, packet)
+  if (properties.authenticationMethod === undefined) return authenticateBuiltIn(connection, packet)
+  // What the exchange proves takes the place of the password.
+  authenticateEnhanced(connection, packet, properties.authenticationMethod, () => authenticateByHook(connection, packet))
 }
 
 function authenticateBuiltIn(connection: Connection, packet: ConnectPacket): void {
@@ -107,28 +80,19 @@ function onVerdict(connection: Connection, packet: ConnectPacket, verdict: Authe
     case 'granted':
       connection.identity = verdict.identity
       return authenticateByHook(connection, packet)
-    case 'refused': {
-      const error = new Error(verdict.message)
-      if (verdict.reason === 'bad-credentials') {
-        return connection.refuse(reasonCode.badUserNameOrPassword, returnCode.badUserNameOrPassword, error)
-      }
-      const code = verdict.reason === 'banned' ? reasonCode.banned : reasonCode.notAuthorized
-      return connection.refuse(code, returnCode.notAuthorized, error)
-    }
-    case 'unavailable': {
-      const { cause } = verdict
-      const message = cause instanceof Error ? cause.message : String(cause)
-      connection.broker.logger?.error({ err: cause, clientId: connection.id }, 'authentication is unavailable')
-      return connection.refuse(reasonCode.serverUnavailable, returnCode.serverUnavailable, new Error(message))
-    }
+    case 'refused':
+    case 'unavailable':
+      return refuseByVerdict(connection, verdict)
     default:
       verdict satisfies never
   }
 }
 
 function authenticateByHook(connection: Connection, packet: ConnectPacket): void {
-  const { broker } = connection
-  broker.authenticate(connection as never, packet.username, packet.password, (hookError, successful) => {
+  const { broker, identity, authentication } = connection
+  // Who came in by enhanced authentication has a name that is proved, whatever the CONNECT says.
+  const username = authentication === undefined ? packet.username : identity?.username
+  broker.authenticate(connection as never, username, packet.password, (hookError, successful) => {
     if (connection.closed) return
     if (broker.closed) return connection.close()
     if (!hookError && successful) return open(connection, packet)

@@ -29,6 +29,7 @@ export function handleControl(connection: Connection, packet: ControlPacket): vo
     case 'disconnect':
       return onDisconnect(connection, packet)
     case 'auth':
+      if (connection.authentication !== undefined) return connection.authentication.onAuth(packet)
       return connection.protocolError(
         reasonCode.protocolError,
         'AUTH without an Authentication Method in CONNECT [MQTT-4.12.0-7]'

@@ -5,6 +5,7 @@ import type { Broker } from './broker.ts'
 export function sweepConnections(broker: Broker, nowMs: number): void {
   const { connectTimeoutMs, drainTimeoutMs } = broker.limits
   for (const connection of broker.connections) {
+    if (connection.authentication?.sweep(nowMs, connectTimeoutMs)) continue
     const silentMs = nowMs - connection.lastReceivedMs
     if (!connection.connected) {
       // The first packet is awaited, not an authenticator or hook that is still thinking.

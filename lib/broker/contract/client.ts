@@ -104,6 +104,8 @@ export class ContractClient extends Connection {
 
   override resume(): void {
     super.resume()
+    // What had come early is read now; an exchange of AUTH packets may stop the reading once more.
+    if (!this.suspended) this.#early = undefined
     if (this.#endedEarly && !this.suspended) this.close()
   }
 

@@ -116,6 +116,8 @@ export class NativeEngine implements Engine {
   policyChanged(connection: Connection): void {
     const session = connection.session as BrokerSession | undefined
     if (session?.connection === connection) session.policy = connection.policy
+    // What this publisher may do was remembered by topic.
+    connection.publisher?.renew(this.context.broker.policyGeneration)
   }
 
   closed(connection: Connection, done: Done): void {
