@@ -4,7 +4,7 @@ import { encodePacket } from '../mqtt/encode.ts'
 import type { AuthPacket, ConnackPacket, ConnectPacket, Properties } from '../mqtt/packet.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
 import type { Connection } from './connection.ts'
-import { refuseByVerdict, returnCode } from './refusal.ts'
+import { refuseByVerdict, returnCode, unavailable } from './refusal.ts'
 
 /**
  * Hook for methods of enhanced authentication of the operator's own, called once per exchange: on a CONNECT with an
@@ -217,7 +217,7 @@ export class EnhancedAuthentication {
       return connection.disconnect(reasonCode.notAuthorized, new Error(verdict.message), closeReason)
     }
     connection.broker.logger?.error({ err: verdict.cause, clientId: connection.id }, 'authentication is unavailable')
-    connection.disconnect(reasonCode.serverBusy, new Error('authentication is unavailable'), closeReason)
+    connection.disconnect(reasonCode.serverBusy, unavailable(verdict.cause), closeReason)
   }
 
   /** False when the client takes no packet of that size [MQTT-3.1.2-24], which ends the connection. */

@@ -36,9 +36,8 @@ export const reasonCodeOfReturnCode: Record<number, number> = {
 export function refuseByVerdict(connection: Connection, verdict: Exclude<AuthenticationVerdict, { type: 'granted' }>): void {
   if (verdict.type === 'unavailable') {
     const { cause } = verdict
-    const message = cause instanceof Error ? cause.message : String(cause)
     connection.broker.logger?.error({ err: cause, clientId: connection.id }, 'authentication is unavailable')
-    return connection.refuse(reasonCode.serverUnavailable, returnCode.serverUnavailable, new Error(message))
+    return connection.refuse(reasonCode.serverUnavailable, returnCode.serverUnavailable, unavailable(cause))
   }
   const error = new Error(verdict.message)
   if (verdict.reason === 'bad-credentials') {
@@ -46,4 +45,9 @@ export function refuseByVerdict(connection: Connection, verdict: Exclude<Authent
   }
   const code = verdict.reason === 'banned' ? reasonCode.banned : reasonCode.notAuthorized
   return connection.refuse(code, returnCode.notAuthorized, error)
+}
+
+/** What failed inside may name hosts and users: it is for the log, not for a client nobody knows yet. */
+export function unavailable(cause: unknown): Error {
+  return new Error('authentication is unavailable', { cause })
 }

@@ -151,3 +151,23 @@ t.test('[MQTT-3.2.2-5] refused, unavailable and banned are told apart', async t 
   t.same([await code('good', 4), await code('bad', 4), await code('broken', 4), await code('banned', 4)], [0, 4, 3, 5])
   t.same([await code('good', 5), await code('bad', 5), await code('broken', 5), await code('banned', 5)], [0, 0x86, 0x88, 0x8a])
 })
+
+t.test('a client is told that authentication is unavailable, not what failed inside', async t => {
+  const logged: unknown[] = []
+  const quiet = () => {}
+  const { port, broker } = await TestBroker.start(t, {
+    logger: { debug: quiet, info: quiet, warn: quiet, error: details => logged.push(details) },
+    access: {
+      authenticator: {
+        async authenticate() {
+          throw new Error('connect ECONNREFUSED postgres://broker:secret@db')
+        }
+      }
+    }
+  })
+  const reported = new Promise<Error>(resolve => broker.once('clientError', (_client, error) => resolve(error)))
+  const { connack } = await RawClient.connect(port, { clientId: 'x', username: 'x', password: 'x', version: 5 })
+  t.match(connack, { reasonCode: 0x88, properties: { reasonString: 'authentication is unavailable' } })
+  t.match(logged, [{ err: { message: /ECONNREFUSED/ }, clientId: 'x' }])
+  t.match((await reported).cause, { message: /ECONNREFUSED/ })
+})
