@@ -18,7 +18,7 @@ export interface BrokerLimits {
   keepAliveSecondsMax: number
   /** Session Expiry Interval is capped to this and announced. Seconds. */
   sessionExpirySecondsMax: number
-  /** No CONNECT in this time: closed. */
+  /** No CONNECT in this time: closed. An exchange of enhanced authentication that takes longer: refused, or ended with DISCONNECT. */
   connectTimeoutMs: number
   /** Bytes waiting in the transport: QoS 0 is dropped with reason outbound-buffer-full, QoS 1/2 stays queued. */
   maxOutboundBufferBytes: number

@@ -43,9 +43,10 @@ export const limitsSchema = z.strictObject({
     description:
       'How long the session of a client that is away is kept at most, whatever it asked for; sessions of 3.1.1 clients (which cannot ask) are kept this long. 4294967295 = for ever.'
   }),
-  connectTimeoutMs: milliseconds(100, 600_000)
-    .prefault(10_000)
-    .meta({ description: 'Time from the opening of a connection to a complete CONNECT. Later, it is closed.' }),
+  connectTimeoutMs: milliseconds(100, 600_000).prefault(10_000).meta({
+    description:
+      'Time from the opening of a connection to a complete CONNECT, and to the end of an exchange of enhanced authentication. Later, it is closed.'
+  }),
   maxOutboundBufferBytes: size(16 * 1024, GIB)
     .prefault('1MiB')
     .meta({

@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { t } from 'tap'
 import type { EnhancedStart, EnhancedStep } from '../../lib/access/contract.ts'
 import { ScramSha256, type ScramUser, type ScramUsers } from '../../lib/access/scram.ts'
+import { parseClientFirst } from '../../lib/access/scram-messages.ts'
 import { scramVerifier } from '../../lib/access/scram-verifier.ts'
 import { ScramClient } from '../support/scram-client.ts'
 
@@ -215,6 +217,49 @@ t.test('malformed client-final-messages, and those of another exchange, are refu
     await step(vector.clientFirst)
     t.match(await step(message), refused, message ?? 'nothing')
   }
+})
+
+t.test('whatever bytes a client sends, at whichever step, nobody is let in and nothing is thrown', async () => {
+  const words = fc.constantFrom(
+    'n,,',
+    'y,',
+    'a=',
+    'n=',
+    'r=',
+    'c=biws',
+    'p=',
+    ',',
+    '=2C',
+    '=',
+    'user',
+    vector.clientFinal,
+    '\0',
+    'é'
+  )
+  const message = fc.oneof(
+    fc.uint8Array({ maxLength: 80 }).map(bytes => Buffer.from(bytes)),
+    fc.array(words, { maxLength: 12 }).map(parts => Buffer.from(parts.join('')))
+  )
+  await fc.assert(
+    fc.asyncProperty(message, fc.boolean(), async (data, second) => {
+      const step = begin()
+      if (second) await step(vector.clientFirst)
+      const answer = await step(data)
+      const proved = second && data.equals(Buffer.from(vector.clientFinal))
+      return proved ? answer.type === 'granted' : ['refused', second ? 'refused' : 'continue'].includes(answer.type)
+    }),
+    { numRuns: 500 }
+  )
+})
+
+t.test('any name that can be said comes out of its message as it was', async () => {
+  const name = fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme' }).filter(text => !text.includes('\0'))
+  fc.assert(
+    fc.property(name, text => {
+      const first = parseClientFirst(new ScramClient(text, 'x').first())
+      return 'username' in first && first.username === text
+    })
+  )
 })
 
 t.test('each exchange has a nonce of its own', async t => {
