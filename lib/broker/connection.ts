@@ -2,11 +2,11 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { CompiledPolicy, Identity, PeerIdentity } from '../access/contract.ts'
-import { decodePacket } from '../mqtt/decode.ts'
 import { encodePacket } from '../mqtt/encode.ts'
 import { Frame, readFrame } from '../mqtt/frame.ts'
 import type { ConnackPacket, ProtocolVersion, PublishPacket, ServerPacket, Will } from '../mqtt/packet.ts'
 import { PacketError } from '../mqtt/packet-error.ts'
+import { packetType } from '../mqtt/packet-type.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
 import type { Session } from '../session/session.ts'
 import { subscribePacketOf, unsubscribePacketOf } from './aedes-packet.ts'
@@ -15,11 +15,9 @@ import type { Done } from './engine.ts'
 import type { EnhancedAuthentication } from './enhanced-authentication.ts'
 import type { DeferredWrites } from './native/deferred-writes.ts'
 import type { PublisherRoutes } from './native/publisher-routes.ts'
-import { handleControl } from './on-control.ts'
+import { readControl } from './on-control.ts'
 import { Outbound } from './outbound.ts'
 import { type OnBytes, readShared } from './socket-reads.ts'
-
-const packetType = { connect: 1, publish: 3, subscribe: 8, unsubscribe: 10, pingreq: 12, disconnect: 14, auth: 15 } as const
 
 /** Shared by all connections: one packet is looked at a time. */
 const frame = new Frame()
@@ -205,41 +203,13 @@ export class Connection extends EventEmitter {
       }
       at = next
       if (frame.type === packetType.publish && this.connected) this.broker.engine.publish(this, bytes, frame)
-      else this.#control(bytes)
+      else readControl(this, bytes, frame)
     }
     this.#reading = false
     if (this.closed) return
     if (at < end) this.#keep(bytes, at, end)
     this.broker.engine.chunkEnd(this)
     if (this.#suspensions > 0) this.conn.pause()
-  }
-
-  #control(bytes: Buffer): void {
-    const type = frame.type
-    if (!this.connected) {
-      // AUTH and DISCONNECT are all that may come while an exchange decides about the CONNECT [MQTT-3.1.2-33].
-      const inExchange = this.authentication !== undefined && (type === packetType.auth || type === packetType.disconnect)
-      if (this.connecting ? !inExchange : type !== packetType.connect) {
-        this.protocolError(reasonCode.protocolError, 'Invalid protocol')
-        return
-      }
-    }
-    try {
-      handleControl(this, decodePacket(bytes, frame, this.version ?? 4))
-    } catch (error) {
-      if (error instanceof PacketError) this.#malformed(error)
-      else throw error
-    }
-  }
-
-  #malformed(error: PacketError): void {
-    const answerable = error.protocolVersion === 5 || error.connackReturnCode !== undefined
-    if (!this.connected && answerable) {
-      this.version = error.protocolVersion ?? this.version
-      this.refuse(error.reasonCode, error.connackReturnCode ?? 0, error)
-      return
-    }
-    this.protocolError(error.reasonCode, error.message)
   }
 
   // ---- writing ----------------------------------------------------------------------------------------------------------------

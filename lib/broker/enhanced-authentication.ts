@@ -2,6 +2,7 @@ import type { EnhancedExchange, EnhancedIdentity, EnhancedStart, EnhancedStep, I
 import { checkedStep } from '../access/enhanced-step.ts'
 import { encodePacket } from '../mqtt/encode.ts'
 import type { AuthPacket, ConnackPacket, ConnectPacket, Properties } from '../mqtt/packet.ts'
+import { packetType } from '../mqtt/packet-type.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
 import type { Connection } from './connection.ts'
 import { refuseByVerdict, returnCode, unavailable } from './refusal.ts'
@@ -64,7 +65,7 @@ export class EnhancedAuthentication {
     const granted = (identity: Identity, data: Buffer | undefined): void => {
       const early = connection.unread[0]?.[0]
       // Whatever is here already was sent before the CONNACK could arrive, where DISCONNECT alone is left to say [MQTT-3.1.2-33].
-      if (early !== undefined && early >> 4 !== disconnectType) {
+      if (early !== undefined && early >> 4 !== packetType.disconnect) {
         return connection.refuse(reasonCode.protocolError, 0, new Error('packet before the CONNACK that answers the exchange'))
       }
       connection.identity = identity
@@ -245,8 +246,6 @@ export class EnhancedAuthentication {
     return { clientId: this.#connection.id ?? '', username, roles, by }
   }
 }
-
-const disconnectType = 14
 
 function asBuffer(data: Uint8Array | undefined): Buffer | undefined {
   return data && Buffer.from(data)

@@ -1,10 +1,40 @@
+import { decodePacket } from '../mqtt/decode.ts'
+import type { Frame } from '../mqtt/frame.ts'
 import type { ControlPacket, DisconnectPacket } from '../mqtt/packet.ts'
+import { PacketError } from '../mqtt/packet-error.ts'
+import { packetType } from '../mqtt/packet-type.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
 import type { Connection } from './connection.ts'
 import { handleConnect } from './on-connect.ts'
 
+/** Decodes a packet that is no PUBLISH, or no PUBLISH in its place, and handles it if it may come now. */
+export function readControl(connection: Connection, bytes: Buffer, frame: Frame): void {
+  if (!connection.connected && !mayComeBeforeConnack(connection, frame.type)) {
+    return connection.protocolError(reasonCode.protocolError, 'Invalid protocol')
+  }
+  try {
+    handleControl(connection, decodePacket(bytes, frame, connection.version ?? 4))
+  } catch (error) {
+    if (error instanceof PacketError) refuseMalformed(connection, error)
+    else throw error
+  }
+}
+
+function mayComeBeforeConnack({ connecting, authentication }: Connection, type: number): boolean {
+  if (!connecting) return type === packetType.connect // [MQTT-3.1.0-1]
+  // AUTH and DISCONNECT are all that may come while an exchange decides about the CONNECT [MQTT-3.1.2-33].
+  return authentication !== undefined && (type === packetType.auth || type === packetType.disconnect)
+}
+
+function refuseMalformed(connection: Connection, error: PacketError): void {
+  const answerable = error.protocolVersion === 5 || error.connackReturnCode !== undefined
+  if (connection.connected || !answerable) return connection.protocolError(error.reasonCode, error.message)
+  connection.version = error.protocolVersion ?? connection.version
+  connection.refuse(error.reasonCode, error.connackReturnCode ?? 0, error)
+}
+
 /** Every packet of a client but PUBLISH: to the engine, or answered here when it is about the connection alone. */
-export function handleControl(connection: Connection, packet: ControlPacket): void {
+function handleControl(connection: Connection, packet: ControlPacket): void {
   const { broker } = connection
   switch (packet.cmd) {
     case 'connect':
