@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
 import { t } from 'tap'
+import { setPassword } from '../../lib/access/password-file-edit.ts'
+import { hashPassword } from '../../lib/access/password-hash.ts'
+import { formatScramVerifier, scramVerifier } from '../../lib/access/scram-verifier.ts'
 import { loadConfig, parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
 import { makeAuthority, opensslMissing } from '../listener/certificates.ts'
@@ -39,6 +42,28 @@ t.test('device-tls: a device with a certificate publishes as itself', { skip: op
   t.equal(records.length, 3)
   t.match(records[0], /^devices\/pump-7\/telemetry \{"seq":1,/)
   t.match(server.broker.describeClients(), [{ clientId: 'pump-7', connected: false }], 'its session is kept')
+})
+
+t.test('device-scram: a device proves its password without sending it, and knows its broker', async t => {
+  const folder = t.testdir()
+  const yaml =
+    'data: data\nadmin: false\nlisteners: [{ type: tcp, port: 0 }]\naccess: { anonymous: false, passwordFile: passwords }\n'
+  const user = async (username: string, password: string) => {
+    const scram = { verifier: formatScramVerifier(await scramVerifier(password)), add: true }
+    await setPassword(join(folder, 'passwords'), { username, hash: await hashPassword(password), scram })
+  }
+  await user('pump-7', 'blue')
+  await user('pump-8', 'red')
+  const server = await Server.start(parseConfig(yaml, join(folder, 'tributary.yaml')))
+  t.teardown(() => server.close())
+  const { url } = server.addresses[0]!
+  const program = new Program('device-scram.js', url, 'pump-7', '--readings', '3', '--interval', '1')
+  t.equal(await program.ended(), 0, program.err)
+  t.match(program.out, /^the broker knows us, and we know the broker\n(acknowledged \{.*\}\n){3}$/)
+  t.equal((await payloads(server)).length, 3)
+  const wrong = new Program('device-scram.js', url, 'pump-8')
+  t.equal(await wrong.ended(), 1)
+  t.match(wrong.err, /Connection refused: Bad User Name or Password/i)
 })
 
 t.test('stream-reader: it goes on after the last record it finished', async t => {

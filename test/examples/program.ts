@@ -18,7 +18,8 @@ export class Program {
 
   constructor(path: string, ...args: string[]) {
     this.#child = spawn(process.execPath, [inRepository(`build/examples/${path}`), ...args], {
-      stdio: ['ignore', 'pipe', 'pipe']
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, DEVICE_PASSWORD: 'blue' }
     })
     this.#child.stdout?.on('data', chunk => (this.out += chunk))
     this.#child.stderr?.on('data', chunk => (this.err += chunk))

@@ -40,7 +40,7 @@ function connect(url: string, method: string, first: Buffer, answer: Answer, opt
         cmd: 'auth',
         reasonCode: 0x18,
         properties: { authenticationMethod: method, authenticationData: answer(data) }
-      } as never)
+      })
     }
   })
   const connack = new Promise<Buffer | undefined>((resolve, reject) => {
