@@ -1,35 +1,24 @@
-import { deliveryProperties, publishLength, writePublish } from '../../mqtt/encode-publish.ts'
 import type { Qos } from '../../mqtt/packet.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import { Publication } from './publication.ts'
+import { encodePublish, type OutgoingPublish, PublishWriter } from './publish-writer.ts'
 import { type Target, withoutNoLocal } from './topic-routes.ts'
 
 const noIds: readonly number[] = []
-const noBytes = Buffer.alloc(0)
 
-/** One PUBLISH to one connection, whatever it was before: live, queued, or sent again. */
-export interface OutgoingPublish {
-  topic: Buffer
-  qos: Qos
-  retain: boolean
-  dup: boolean
-  packetId: number
-  remainingSeconds: number
-  subscriptionIds: readonly number[]
-  properties: Buffer
-  bytes: Buffer
-  payloadStart: number
-  payloadEnd: number
-}
+/** Payloads from this size on are shared by reference even with a client that has aliases: copying costs more than the topic saves. */
+const sharedPayloadBytesMin = 4096
 
 /** Live fan-out: hands a publication to the sessions that want it. */
 export class Deliverer {
   readonly #context: NativeContext
+  readonly #writer: PublishWriter
 
   constructor(context: NativeContext) {
     this.#context = context
+    this.#writer = new PublishWriter(context)
   }
 
   /** Returns true when something was stored, so that the publisher's ack must wait for the commit. */
@@ -103,7 +92,9 @@ export class Deliverer {
       this.#context.dropped('outbound-buffer-full')
       return
     }
-    if (connection.version === 5 && (subscriptionIds.length > 0 || publication.expiresAtMs !== 0)) {
+    const aliased =
+      connection.outboundAliases !== undefined && publication.payloadEnd - publication.payloadStart < sharedPayloadBytesMin
+    if (aliased || (connection.version === 5 && (subscriptionIds.length > 0 || publication.expiresAtMs !== 0))) {
       this.send(connection, outgoing(publication, 0, retain, 0, subscriptionIds, this.#context.now()))
       return
     }
@@ -115,11 +106,11 @@ export class Deliverer {
         this.send(connection, outgoing(publication, 0, retain, 0, noIds, publication.nowMs))
         return
       }
-      bytes = encode(outgoing(publication, 0, retain, 0, noIds, publication.nowMs), connection.version === 5 ? 5 : 4)
+      bytes = encodePublish(outgoing(publication, 0, retain, 0, noIds, publication.nowMs), connection.version === 5 ? 5 : 4)
       publication.shared[variant] = bytes
     }
     if (bytes.length > connection.maximumPacketSize) {
-      this.#context.dropped('packet-too-large')
+      this.#writer.tooLarge(connection, publication.route.topic, bytes.length)
       return
     }
     this.#context.counters.publishSent[0]++
@@ -189,52 +180,14 @@ export class Deliverer {
     return connection.congestedSinceMs === 0 && session.inflight.outstanding < window
   }
 
-  /** Encodes into the connection's outbound chunk. False when the client cannot take a packet that large [MQTT-3.1.2-25]. */
+  /** Sends now. False when the client cannot take a packet that large: the delivery is over. */
   send(connection: Connection, packet: OutgoingPublish): boolean {
-    const version = connection.version === 5 ? 5 : 4
-    const extra = extraProperties(packet, version)
-    const properties = version === 5 ? packet.properties : noBytes
-    const length = publishLength(
-      packet.topic.length,
-      packet.qos,
-      version,
-      extra.length + properties.length,
-      packet.payloadEnd - packet.payloadStart
-    )
-    if (length > connection.maximumPacketSize) {
-      this.#context.dropped('packet-too-large')
-      return false
-    }
-    const { outbound } = connection
-    const chunk = outbound.room(length)
-    const end = writePublish(
-      chunk,
-      outbound.position,
-      firstByte(packet),
-      packet.topic,
-      packet.packetId,
-      version,
-      extra,
-      properties,
-      packet.bytes,
-      packet.payloadStart,
-      packet.payloadEnd
-    )
-    outbound.filled(end)
-    this.#context.counters.publishSent[packet.qos]++
-    return true
+    return this.#writer.send(connection, packet)
   }
 
-  /** As send(), but the packet leaves when everything written so far is on disk. */
+  /** Sends when everything written so far is on disk. False as with send(). */
   sendDeferred(connection: Connection, packet: OutgoingPublish): boolean {
-    const bytes = encode(packet, connection.version === 5 ? 5 : 4)
-    if (bytes.length > connection.maximumPacketSize) {
-      this.#context.dropped('packet-too-large')
-      return false
-    }
-    this.#context.counters.publishSent[packet.qos]++
-    this.#context.deferred(connection).write(bytes)
-    return true
+    return this.#writer.sendDeferred(connection, packet)
   }
 
   /** A delivery of a session is over, acknowledged or impossible. */
@@ -258,25 +211,6 @@ export class Deliverer {
   }
 }
 
-export function encode(packet: OutgoingPublish, version: 4 | 5): Buffer {
-  const extra = extraProperties(packet, version)
-  const properties = version === 5 ? packet.properties : noBytes
-  const { topic, qos, bytes, payloadStart, payloadEnd } = packet
-  const length = publishLength(topic.length, qos, version, extra.length + properties.length, payloadEnd - payloadStart)
-  const out = Buffer.allocUnsafe(length)
-  writePublish(out, 0, firstByte(packet), topic, packet.packetId, version, extra, properties, bytes, payloadStart, payloadEnd)
-  return out
-}
-
-function firstByte(packet: OutgoingPublish): number {
-  return 0x30 | (packet.dup ? 8 : 0) | (packet.qos << 1) | (packet.retain ? 1 : 0)
-}
-
-function extraProperties(packet: OutgoingPublish, version: 4 | 5): Buffer {
-  if (version !== 5 || (packet.remainingSeconds < 0 && packet.subscriptionIds.length === 0)) return noBytes
-  return deliveryProperties(packet.remainingSeconds, packet.subscriptionIds, 0)
-}
-
 export function outgoing(
   publication: Publication,
   qos: Qos,
@@ -286,6 +220,7 @@ export function outgoing(
   nowMs: number
 ): OutgoingPublish {
   return {
+    topicName: publication.route.topic,
     topic: publication.route.topicBytes,
     qos,
     retain,

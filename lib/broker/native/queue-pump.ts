@@ -1,8 +1,10 @@
 import type { QueueEntry } from '../../../persistence/contract.ts'
+import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
-import type { Deliverer, OutgoingPublish } from './deliver.ts'
+import type { Deliverer } from './deliver.ts'
+import type { OutgoingPublish } from './publish-writer.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** Entries read from disk at a time: bounds the memory a backlog takes, whatever its length. */
@@ -78,8 +80,8 @@ export class QueuePump {
         }
       }
     } catch (error) {
-      this.#context.broker.reportClientError(connection, error instanceof Error ? error : new Error(String(error)))
-      connection.close()
+      const cause = error instanceof Error ? error : new Error(String(error))
+      connection.disconnect(reasonCode.implementationSpecificError, cause, 'queue-unavailable')
     } finally {
       session.pumping = false
     }
@@ -147,6 +149,7 @@ function outgoingOf(
 ): OutgoingPublish {
   const { message } = entry
   return {
+    topicName: message.topic,
     topic: Buffer.from(message.topic),
     qos: entry.qos,
     retain: entry.retain,
