@@ -2,15 +2,16 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { CompiledPolicy, Identity, PeerIdentity } from '../access/contract.ts'
-import { encodePacket } from '../mqtt/encode.ts'
 import { Frame, readFrame } from '../mqtt/frame.ts'
-import type { ConnackPacket, ProtocolVersion, PublishPacket, ServerPacket, Will } from '../mqtt/packet.ts'
+import type { ConnackPacket, Properties, ProtocolVersion, PublishPacket, ServerPacket, Will } from '../mqtt/packet.ts'
 import { PacketError } from '../mqtt/packet-error.ts'
 import { packetType } from '../mqtt/packet-type.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
+import type { OutboundAliases } from '../session/outbound-aliases.ts'
 import type { Session } from '../session/session.ts'
 import { subscribePacketOf, unsubscribePacketOf } from './aedes-packet.ts'
 import type { Broker } from './broker.ts'
+import { encodeFor } from './encode-for.ts'
 import type { Done } from './engine.ts'
 import type { EnhancedAuthentication } from './enhanced-authentication.ts'
 import type { DeferredWrites } from './native/deferred-writes.ts'
@@ -67,6 +68,10 @@ export class Connection extends EventEmitter {
   receiveMaximum = 65535
   topicAliasMaximum = 0
   requestProblemInformation = true
+  /** Set when the client allows them and so do the limits. */
+  outboundAliases: OutboundAliases | undefined
+  /** A bridge by its CONNECT: gets retain flags as published and never its own messages, as with Mosquitto. */
+  bridge = false
   /** A DISCONNECT with reason 0x00 arrived: the will is not published [MQTT-3.14.4-3]. */
   disconnectedCleanly = false
   /** Session Expiry Interval of a DISCONNECT packet, when it carried one. */
@@ -214,29 +219,32 @@ export class Connection extends EventEmitter {
 
   // ---- writing ----------------------------------------------------------------------------------------------------------------
 
-  send(packet: ServerPacket): void {
-    this.outbound.write(encodePacket(packet, this.version ?? 4))
+  /** False when the packet is too large for the client, which then does not get it. */
+  send(packet: ServerPacket): boolean {
+    const bytes = encodeFor(this, packet)
+    if (bytes !== undefined) this.outbound.write(bytes)
+    return bytes !== undefined
   }
 
-  /** Sends CONNACK and opens the connection for packets. */
+  /** Sends CONNACK and opens the connection for packets; ends it when the client takes no CONNACK that large. */
   accept(connack: ConnackPacket): void {
     this.connecting = false
+    this.authentication?.complete(connack)
+    if (!this.send(connack)) return this.#end('packet-too-large', new Error('the client takes no packet as large as its CONNACK'))
     this.connected = true
     this.connackSent = true
     this.connectedAtMs = this.broker.clock.now()
-    this.authentication?.complete(connack)
-    this.send(connack)
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
   }
 
   /** Refuses the CONNECT: v5 gets the reason code, 3.x the return code [MQTT-3.2.2-5]. */
-  refuse(code: number, returnCode: number, error: Error): void {
+  refuse(code: number, returnCode: number, error: Error, properties: Properties = {}): void {
     if (this.closed) return
     const connack: ConnackPacket = {
       cmd: 'connack',
       sessionPresent: false,
       reasonCode: this.version === 5 ? code : returnCode,
-      properties: this.version === 5 && error.message ? { reasonString: error.message } : {}
+      properties: this.version === 5 && error.message ? { ...properties, reasonString: error.message } : properties
     }
     this.send(connack)
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
@@ -253,12 +261,16 @@ export class Connection extends EventEmitter {
     else this.disconnect(code, error, 'protocol-error')
   }
 
-  /** Ends it from our side; v5 clients get a DISCONNECT with the reason. */
-  disconnect(code: ReasonCode, error: Error | undefined, closeReason: string): void {
+  /** Ends it from our side; v5 clients get a DISCONNECT with the reason. What failed within the broker is not their business. */
+  disconnect(code: ReasonCode, error: Error | undefined, closeReason: string, properties: Properties = {}): void {
     if (this.closed) return
     if (this.version === 5 && this.connected) {
-      const properties = error && this.requestProblemInformation ? { reasonString: error.message } : {}
-      this.send({ cmd: 'disconnect', reasonCode: code, properties })
+      const told = error !== undefined && code !== reasonCode.implementationSpecificError
+      this.send({
+        cmd: 'disconnect',
+        reasonCode: code,
+        properties: told ? { ...properties, reasonString: error.message } : properties
+      })
     }
     this.#end(closeReason, error)
   }

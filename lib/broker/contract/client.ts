@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { PeerIdentity } from '../../access/contract.ts'
-import { encodePacket } from '../../mqtt/encode.ts'
 import type { ConnackPacket, ServerPacket, SubscriptionRequest } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { TopicTrie } from '../../topic/trie.ts'
@@ -36,8 +35,6 @@ export class ContractClient extends Connection {
   stored = false
   /** Seconds the session outlives the connection; Infinity = never expires. */
   expirySeconds = 0
-  /** A bridge: gets retain flags as published and never its own messages. */
-  bridge = false
   /** Packet ids of QoS 2 messages received and not released. */
   readonly received = new Set<number>()
   /** Inbound Topic Alias table of a v5 client. */
@@ -121,9 +118,10 @@ export class ContractClient extends Connection {
     if (closeReason !== 'error') this.emit('error', error)
   }
 
-  override send(packet: ServerPacket): void {
-    this.outbound.write(encodePacket(packet, this.version ?? 4))
+  override send(packet: ServerPacket): boolean {
+    const sent = super.send(packet)
     this.flush()
+    return sent
   }
 
   /** At once, so that backpressure is known when the sender's callback is due; what one read of a client causes shares a write. */

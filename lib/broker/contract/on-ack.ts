@@ -48,7 +48,10 @@ export class AckHandler {
     const known = client.outbox.isInflight(messageId)
     const code = known ? reasonCode.success : reasonCode.packetIdentifierNotFound
     const pubrel = { cmd: 'pubrel', messageId, reasonCode: code, properties: {} } as const
-    if (!known || !client.outbox.mayBeQueued(messageId)) return client.send(pubrel)
+    if (!known || !client.outbox.mayBeQueued(messageId)) {
+      client.send(pubrel)
+      return
+    }
     client.suspend()
     const updated = this.#context.persistence.outgoingUpdate(client, { cmd: 'pubrel', messageId }).then(() => {
       if (!client.closed) client.send(pubrel)

@@ -1,6 +1,7 @@
 import type { SessionStore } from '../../../persistence/contract.ts'
 import type { GroupCommit } from '../../commit/group-commit.ts'
 import type { Counters } from '../../metrics/counters.ts'
+import type { AckPacket } from '../../mqtt/packet.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerLimits } from '../limits.ts'
@@ -47,5 +48,11 @@ export class NativeContext {
   deferred(connection: Connection): DeferredWrites {
     connection.deferred ??= new DeferredWrites(connection, this.commit)
     return connection.deferred
+  }
+
+  /** Sends an acknowledgement, behind those of earlier packets that wait for the disk [MQTT-4.6.0-2], [MQTT-4.6.0-4]. */
+  answer(connection: Connection, packet: AckPacket): void {
+    if (connection.deferred?.waiting) connection.deferred.send(packet)
+    else connection.send(packet)
   }
 }

@@ -1,7 +1,9 @@
 import type { CommitFailure, CommitWaiter, GroupCommit } from '../../commit/group-commit.ts'
+import type { ServerPacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { ReceivedState } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
+import { encodeFor } from '../encode-for.ts'
 
 /**
  * Packets of one connection that may leave only when what they promise is on disk: PUBACK, PUBREC, PUBCOMP, PUBREL, and QoS 2
@@ -56,6 +58,12 @@ export class DeferredWrites implements CommitWaiter {
     this.ack(0x40, packetId)
     this.#bucket(0).pubacks++
     this.unacknowledged++
+  }
+
+  /** As connection.send(), in order behind what waits already. */
+  send(packet: ServerPacket): void {
+    const bytes = encodeFor(this.#connection, packet)
+    if (bytes !== undefined) this.write(bytes)
   }
 
   write(packet: Buffer): void {

@@ -1,4 +1,3 @@
-import { encodePacket } from '../../mqtt/encode.ts'
 import type { AckPacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { Connection } from '../connection.ts'
@@ -59,13 +58,12 @@ export class AckHandler {
       if (session.stored) {
         this.#context.store.markReleased(session.key, entry.seq)
         // After PUBREL the client forgets the id; a PUBLISH sent again after a crash would be a second delivery.
-        this.#context.deferred(connection).write(encodePacket(pubrel, connection.version ?? 4))
+        this.#context.deferred(connection).send(pubrel)
         return
       }
     }
     // Behind PUBRELs that wait for the disk, its own first one included [MQTT-4.6.0-4].
-    if (connection.deferred?.waiting) connection.deferred.write(encodePacket(pubrel, connection.version ?? 4))
-    else connection.send(pubrel)
+    this.#context.answer(connection, pubrel)
   }
 
   #onPubcomp(connection: Connection, session: BrokerSession, packet: AckPacket): void {
@@ -92,10 +90,9 @@ export class AckHandler {
     if (known && session.stored) {
       this.#context.store.deleteReceived(session.key, packet.messageId)
       // After PUBCOMP the client may use the id for a new message; an id still on disk would make that one a duplicate.
-      this.#context.deferred(connection).write(encodePacket(pubcomp, connection.version ?? 4))
+      this.#context.deferred(connection).send(pubcomp)
       return
     }
-    if (connection.deferred?.waiting) connection.deferred.write(encodePacket(pubcomp, connection.version ?? 4))
-    else connection.send(pubcomp)
+    this.#context.answer(connection, pubcomp)
   }
 }
