@@ -124,6 +124,9 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     access,
     ackRules: config.ack,
     limits: brokerLimits(config),
+    features: config.features,
+    responseTopicPrefix: config.responseTopicPrefix,
+    serverReference: config.serverReference,
     counters,
     logger,
     onCommit: (part, error) => health.wrote(part, error)

@@ -2,7 +2,9 @@ import type { AedesOptions } from 'aedes'
 import type { SessionStore } from '../../persistence/contract.ts'
 import type { BrokerAccess } from '../access/contract.ts'
 import type { Counters } from '../metrics/counters.ts'
+import type { Connection } from './connection.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
+import type { BrokerFeatures } from './features.ts'
 import type { BrokerLimits } from './limits.ts'
 import type { AckRule, RoutedStream } from './native/stream-targets.ts'
 
@@ -34,8 +36,27 @@ export interface BrokerOptions extends AedesOptions {
   counters?: Counters
   logger?: BrokerLogger | undefined
   clock?: Clock
+  /** Parts of MQTT 5 that may be switched off; all are on unless said otherwise. */
+  features?: Partial<BrokerFeatures>
+  /**
+   * What a v5 client that asks for Response Information is told, as the beginning of its own response topics; `{clientId}` and
+   * `{username}` stand for its own. '' = nothing. Default `responses/{clientId}/`. Native engine only.
+   */
+  responseTopicPrefix?: string | undefined
+  /** Another server for v5 clients of this one, told when this one shuts down. Native engine only. */
+  serverReference?: string | undefined
+  /** Asked about every client whose credentials are good: an answer sends it to another server. Native engine only. */
+  redirect?: ((client: Connection) => Redirection | undefined) | undefined
   /** Told after each write of the store or a stream, by name, whether it succeeded; native engine only. */
   onCommit?: (part: string, error: Error | undefined) => void
+}
+
+/** Where a client is to go instead, section 4.11 of MQTT 5. */
+export interface Redirection {
+  /** Default: the broker's own `serverReference`. */
+  serverReference?: string | undefined
+  /** True: for good (0x9D). Otherwise for now (0x9C). */
+  permanently?: boolean
 }
 
 /** Aedes options that are limits here. */

@@ -12,8 +12,10 @@ import { type ClientDescription, describeClients } from './client-description.ts
 import { Connection } from './connection.ts'
 import { ContractEngine } from './contract/engine.ts'
 import type { ContractPacket } from './contract/plug-ins.ts'
+import { type DisconnectOptions, disconnectCode } from './disconnect-code.ts'
 import type { Done, Engine } from './engine.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
+import { type BrokerFeatures, defaultFeatures } from './features.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
 import { FlushQueue } from './outbound.ts'
@@ -49,6 +51,7 @@ export class Broker extends Aedes {
   declare queueLimit: number
 
   readonly limits: BrokerLimits
+  readonly features: BrokerFeatures
   readonly counters: Counters
   readonly logger: BrokerLogger | undefined
   readonly clock: Clock
@@ -77,6 +80,7 @@ export class Broker extends Aedes {
     // mqemitter exhausts the stack when a few thousand messages wait for a place; ours does not.
     super({ ...options, mq: options.mq ?? new TopicEmitter(options.store ? {} : { concurrency: options.concurrency ?? 100 }) })
     this.limits = { ...defaultLimits, ...aedesLimits(options), ...options.limits }
+    this.features = { ...defaultFeatures, ...options.features }
     this.counters = options.counters ?? new Counters()
     this.flushQueue = new FlushQueue(this.counters)
     this.logger = options.logger
@@ -137,7 +141,7 @@ export class Broker extends Aedes {
 
   /**
    * Ends the broker gracefully: nobody is read any more, what was accepted is made durable and acknowledged, v5 clients are told
-   * 0x8B, wills are published, and the store holds everything when `done` is called. The store and streams stay open: their owner
+   * 0x8B (or 0x9C, where the options name another server), wills are published, and the store holds everything when `done` is called. The store and streams stay open: their owner
    * closes them.
    */
   override close(done: (error?: Error) => void = noop): void {
@@ -170,9 +174,12 @@ export class Broker extends Aedes {
     for (const connection of this.connections) connection.suspend()
     await native.drain()
     this.closed = true
+    const { serverReference } = this.opts
     const ended: Promise<void>[] = []
     for (const connection of this.connections) {
-      connection.disconnect(reasonCode.serverShuttingDown, undefined, 'server-shutdown')
+      if (serverReference === undefined) connection.disconnect(reasonCode.serverShuttingDown, undefined, 'server-shutdown')
+      // A reference goes with the codes that send a client to it, section 4.11.
+      else connection.disconnect(reasonCode.useAnotherServer, undefined, 'server-shutdown', { serverReference })
       ended.push(new Promise(resolve => connection.close(() => resolve())))
     }
     // A hook that is asked about a will may never answer; the will then stays in the store and is published at the next start.
@@ -193,6 +200,22 @@ export class Broker extends Aedes {
   #stopTimers(): void {
     clearInterval(this.#sweepTimer)
     clearInterval(this.#heartbeatTimer)
+  }
+
+  /**
+   * Ends a client's connection from outside. Its session stays; its will is published. A v5 client is told why; `reasonCode` is one
+   * of a DISCONNECT from a server (section 3.14.2.1), by default 0x98 Administrative action, or 0x9C with a `serverReference`.
+   * Returns whether the client was connected. Throws RangeError for a reason code that a server does not send.
+   */
+  disconnectClient(clientId: string, { reason, serverReference, ...options }: DisconnectOptions = {}): boolean {
+    const code = disconnectCode(options.reasonCode, serverReference)
+    const properties = serverReference === undefined ? {} : { serverReference }
+    for (const connection of this.connections) {
+      if (connection.id !== clientId || !connection.connected) continue
+      connection.disconnect(code, new Error(reason ?? 'disconnected by the operator'), 'administrative-action', properties)
+      return true
+    }
+    return false
   }
 
   /** What operators see of clients, the disconnected ones with a session included. */

@@ -1,3 +1,5 @@
+import type { Qos } from '../mqtt/packet.ts'
+
 /** Every limit the engine enforces, with its default. What happens at the limit stands beside it. */
 export interface BrokerLimits {
   /** Larger packets: DISCONNECT 0x95, connection closed. Bytes. */
@@ -14,6 +16,10 @@ export interface BrokerLimits {
   maxTopicLevels: number
   /** Inbound topic aliases a v5 client may use. */
   topicAliasMaximum: number
+  /** Topic aliases set towards one v5 client, for its first topics; its Topic Alias Maximum lowers it. 0 = none. */
+  outboundTopicAliasMaximum: number
+  /** Highest QoS of publishes from clients; higher: DISCONNECT 0x9B, a will CONNACK 0x9B, subscriptions are granted no more. */
+  maximumQos: Qos
   /** Lower values than asked for are announced as Server Keep Alive; 0 = no limit. Seconds. */
   keepAliveSecondsMax: number
   /** Session Expiry Interval is capped to this and announced. Seconds. */
@@ -38,6 +44,8 @@ export const defaultLimits: BrokerLimits = {
   maxSubscriptionsPerSession: 1000,
   maxTopicLevels: 100,
   topicAliasMaximum: 16,
+  outboundTopicAliasMaximum: 16,
+  maximumQos: 2,
   keepAliveSecondsMax: 0,
   sessionExpirySecondsMax: 0xffffffff,
   connectTimeoutMs: 10_000,

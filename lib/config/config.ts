@@ -14,6 +14,11 @@ export interface Config {
   /** What an acknowledgement waits for outside streams; the first matching filter counts, without one it is `synced`. */
   ack: AckConfig[]
   limits: Limits
+  features: Features
+  /** Beginning of a client's response topics, `{clientId}` and `{username}` to be filled in; '' = none. */
+  responseTopicPrefix: string
+  /** Another server for the clients of this one. */
+  serverReference?: string | undefined
   log: LogConfig
   shutdown: ShutdownConfig
 }
@@ -108,6 +113,8 @@ export interface Limits {
   maxSubscriptionsPerSession: number
   maxTopicLevels: number
   topicAliasMaximum: number
+  outboundTopicAliasMaximum: number
+  maximumQos: 0 | 1 | 2
   keepAliveSecondsMax: number
   /** 4294967295 = sessions never expire. */
   sessionExpirySecondsMax: number
@@ -115,6 +122,14 @@ export interface Limits {
   maxOutboundBufferBytes: number
   maxUncommittedBytes: number
   maxRetainedMessages: number
+}
+
+/** Parts of MQTT 5 a server may do without. */
+export interface Features {
+  retain: boolean
+  wildcardSubscriptions: boolean
+  subscriptionIdentifiers: boolean
+  sharedSubscriptions: boolean
 }
 
 export interface LogConfig {

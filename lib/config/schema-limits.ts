@@ -35,6 +35,17 @@ export const limitsSchema = z.strictObject({
   topicAliasMaximum: whole(0, 65_535).prefault(16).meta({
     description: 'Topic aliases an MQTT 5 client may set on one connection; 0 = none. A higher alias ends the connection (0x94).'
   }),
+  outboundTopicAliasMaximum: whole(0, 65_535).prefault(16).meta({
+    description:
+      'Topic aliases the broker sets on the connection of an MQTT 5 client that allows them; 0 = none. The first topics sent to the client get them and keep them, further topics are sent in full. Retained messages get none.'
+  }),
+  maximumQos: whole(0, 2)
+    .transform(qos => qos as 0 | 1 | 2)
+    .prefault(2)
+    .meta({
+      description:
+        'Highest QoS of publishes and wills. MQTT 5 clients are told; a publish above it ends the connection (0x9B), a will above it is refused. Subscriptions are granted no more than this.'
+    }),
   keepAliveSecondsMax: seconds(1, 65_535).prefault(65_535).meta({
     description:
       'Longest keep alive. MQTT 5 clients that ask for more, or for none, are told this one; 65535 leaves every client its own choice.'

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import type { JsonSchema } from './json-schema.ts'
+import { featuresSchema, responseTopicPrefix, serverReference } from './schema-features.ts'
 import { choice, duration, filePath, folderPath, host, milliseconds, port, size, topicFilter, whole } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
 import { listenerSchema } from './schema-listeners.ts'
@@ -134,6 +135,11 @@ export const configSchema = z
           'Weaker acknowledgements for queued and retained messages outside streams. The first filter that matches the topic counts; without one it is `synced`.'
       }),
     limits: limitsSchema.prefault({}).meta({ description: 'What one client, or all together, can make the broker hold.' }),
+    features: featuresSchema
+      .prefault({})
+      .meta({ description: 'Parts of MQTT that can be switched off. MQTT 5 clients are told.' }),
+    responseTopicPrefix,
+    serverReference,
     log: log.prefault({}).meta({ description: 'What is logged and how. Payloads and credentials never are.' }),
     shutdown: z
       .strictObject({

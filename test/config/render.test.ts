@@ -16,7 +16,10 @@ streams:
   constructor: { filter: 'a/+/b', key: topic, partitions: 1, retention: { age: 90s, bytes: 1500 }, ack: written, segmentBytes: 4097 }
   '123': { filter: '+', retention: { age: 0, bytes: 0 } }
 ack: [{ filter: 'chat/#', mode: received }, { filter: '+/fast', mode: written }]
-limits: { sessionExpirySecondsMax: 4294967295, maxPacketBytes: 1048577, keepAliveSecondsMax: 2h }
+limits: { sessionExpirySecondsMax: 4294967295, maxPacketBytes: 1048577, keepAliveSecondsMax: 2h, maximumQos: 1 }
+features: { retain: false, sharedSubscriptions: false }
+responseTopicPrefix: 'answers/{username}/'
+serverReference: 'b.example:1883 c.example:1883'
 log: { level: silent, format: json }
 shutdown: { drainTimeoutMs: 0 }
 `.replace('/a b', '/a')
@@ -35,11 +38,14 @@ for (const [name, config] of [
 t.test('every key is printed with a comment, also those that are not set', async t => {
   const text = renderConfig(defaultConfig())
   const lines = text.split('\n')
-  const keys = ['data', 'listeners', 'admin', 'access', 'streams', 'ack', 'limits', 'log', 'shutdown']
+  const mqtt5 = ['features', 'responseTopicPrefix', 'serverReference']
+  const keys = ['data', 'listeners', 'admin', 'access', 'streams', 'ack', 'limits', ...mqtt5, 'log', 'shutdown']
   t.same(Object.keys(jsonSchema().properties ?? {}), keys)
-  for (const key of [...keys, ...Object.keys(jsonSchema().properties?.limits?.properties ?? {})]) {
+  const set = keys.filter(key => key !== 'serverReference')
+  for (const key of [...set, ...Object.keys(jsonSchema().properties?.limits?.properties ?? {})]) {
     const at = lines.findIndex(line => line.trim().startsWith(`${key}:`))
     t.ok(at > 0 && lines[at - 1]?.trim().startsWith('#'), `${key} stands below a comment`)
   }
-  for (const unset of ['passwordFile', 'aclFile', 'hooks', 'origins']) t.match(text, new RegExp(`# ${unset}: `))
+  for (const unset of ['serverReference', 'passwordFile', 'aclFile', 'hooks', 'origins'])
+    t.match(text, new RegExp(`# ${unset}: `))
 })

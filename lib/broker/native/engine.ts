@@ -6,6 +6,7 @@ import { messageOf } from '../aedes-packet.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
 import type { Done, Engine } from '../engine.ts'
+import { admit } from './admission.ts'
 import type { BrokerSession } from './broker-session.ts'
 import { NativeContext } from './context.ts'
 import { Deliverer } from './deliver.ts'
@@ -77,7 +78,7 @@ export class NativeEngine implements Engine {
   }
 
   open(connection: Connection, packet: ConnectPacket): void {
-    this.#sessions.open(connection, packet)
+    if (admit(connection, packet)) this.#sessions.open(connection, packet)
   }
 
   publish(connection: Connection, bytes: Buffer, frame: Frame): void {

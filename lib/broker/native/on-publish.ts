@@ -1,12 +1,13 @@
+import { isUtf8 } from 'node:buffer'
 import type { StreamRedo } from '../../../persistence/contract.ts'
-import { encodePacket } from '../../mqtt/encode.ts'
+import { countUp } from '../../metrics/counters.ts'
 import type { Frame } from '../../mqtt/frame.ts'
 import type { Message } from '../../mqtt/message.ts'
+import type { Qos } from '../../mqtt/packet.ts'
 import { forwardableProperties, PublishView, viewPublish } from '../../mqtt/publish-view.ts'
-import { reasonCode } from '../../mqtt/reason-code.ts'
+import { type ReasonCode, reasonCode } from '../../mqtt/reason-code.ts'
 import { utf8Error } from '../../mqtt/utf8.ts'
 import type { ReceivedState } from '../../session/session.ts'
-
 import { streamFilterPrefix } from '../../stream/read-from.ts'
 import { topicLevels, topicNameError } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
@@ -19,6 +20,7 @@ import { publishThroughHook } from './publish-hook.ts'
 import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
 import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { StreamTarget } from './stream-targets.ts'
+import { unsupportedPublish, unsupportedPublishFlags } from './unsupported.ts'
 
 /** Where messages of a topic go besides the subscribers, and what their acknowledgement waits for. */
 export type PublishWay = Pick<PublisherRoute, 'streams' | 'awaitsStore'>
@@ -37,12 +39,14 @@ export class PublishHandler {
   readonly #view = new PublishView()
   /** The usual publication; a nested publish (from a hook or listener) gets its own. */
   readonly #publication = new Publication()
+  readonly #unsupportedFlags: number
   #busy = false
 
   constructor(context: NativeContext, deliverer: Deliverer, shared: SharedSubscriptions) {
     this.#context = context
     this.#deliverer = deliverer
     this.#shared = shared
+    this.#unsupportedFlags = unsupportedPublishFlags(context.broker)
   }
 
   handle(connection: Connection, bytes: Buffer, frame: Frame): void {
@@ -51,10 +55,17 @@ export class PublishHandler {
     if (code !== 0) return connection.protocolError(code, 'malformed PUBLISH')
     const context = this.#context
     context.counters.publishReceived[view.qos]++
+    if (((this.#unsupportedFlags >> frame.flags) & 1) === 1) {
+      const unsupported = unsupportedPublish(context.broker, view.qos)
+      return connection.protocolError(unsupported.code, unsupported.message)
+    }
     const route = this.#route(connection, bytes)
     if (route === undefined) return
     if (view.qos > 0 && !this.#withinReceiveMaximum(connection)) return
     if (!route.allowed) return this.refuse(connection, view.qos, view.packetId)
+    if (view.payloadFormatIndicator === 1 && !isUtf8(bytes.subarray(view.payloadStart, view.payloadEnd))) {
+      return this.#payloadFormatInvalid(connection, view.qos, view.packetId)
+    }
     const nowMs = context.now()
     const publication = this.#busy ? new Publication() : this.#publication
     publication.begin(route.route, nowMs, connection.id ?? '')
@@ -145,19 +156,60 @@ export class PublishHandler {
   }
 
   /** Not allowed: v5 is told (the connection lives on); 3.x can only be closed. */
-  refuse(connection: Connection, qos: number, packetId: number): void {
-    const { publishRefused } = this.#context.counters
-    publishRefused.set('not-authorized', (publishRefused.get('not-authorized') ?? 0) + 1)
+  refuse(connection: Connection, qos: Qos, packetId: number): void {
+    if (qos === 2 && this.#takenBefore(connection, packetId)) return
+    countUp(this.#context.counters.publishRefused, 'not-authorized')
     if (connection.version !== 5) {
       connection.disconnect(reasonCode.notAuthorized, new Error('not authorized to publish'), 'not-authorized')
       return
     }
     if (qos === 0) return this.#context.dropped('publish-denied')
+    this.#negative(connection, qos, packetId, reasonCode.notAuthorized, 'not authorized to publish on this topic')
+  }
+
+  /**
+   * The payload is not the UTF-8 its Payload Format Indicator says, section 3.3.2.3.2. At QoS 0 a DISCONNECT is all that can tell
+   * the client.
+   */
+  #payloadFormatInvalid(connection: Connection, qos: Qos, packetId: number): void {
+    if (qos === 2 && this.#takenBefore(connection, packetId)) return
+    countUp(this.#context.counters.publishRefused, 'payload-format-invalid')
+    const message = 'the payload is not UTF-8, as its Payload Format Indicator says'
+    if (qos === 0) connection.disconnect(reasonCode.payloadFormatInvalid, new Error(message), 'payload-format-invalid')
+    else this.#negative(connection, qos, packetId, reasonCode.payloadFormatInvalid, message)
+  }
+
+  /**
+   * A QoS 2 message that was taken in on an earlier attempt is acknowledged, whatever is thought of it now: told that it was refused,
+   * the client would use its id for another message, which would then be taken for this one and be lost.
+   */
+  #takenBefore(connection: Connection, packetId: number): boolean {
+    const session = connection.session as BrokerSession
+    const known = session.receivedCount > 0 ? session.received.get(packetId) : undefined
+    if (known === undefined) return false
+    if (known.failedStreams === undefined) {
+      this.#acknowledgeAgain(connection, packetId, known)
+      return true
+    }
+    // A stream still misses it, and now it will not get it: that is a refusal, and the id is free again [MQTT-4.3.3-9].
+    session.releaseReceived(packetId)
+    if (session.stored) {
+      this.#context.store.deleteReceived(session.key, packetId)
+      this.#context.commit.schedule()
+    }
+    return false
+  }
+
+  #acknowledgeAgain(connection: Connection, packetId: number, known: ReceivedState): void {
+    if (known.durable && !connection.deferred?.waiting) {
+      connection.send({ cmd: 'pubrec', messageId: packetId, reasonCode: 0, properties: {} })
+    } else this.#context.deferred(connection).pubrec(packetId, known)
+  }
+
+  /** PUBACK or PUBREC that says no. */
+  #negative(connection: Connection, qos: 1 | 2, packetId: number, code: ReasonCode, reasonString: string): void {
     const cmd = qos === 1 ? 'puback' : 'pubrec'
-    const answer = encodePacket({ cmd, messageId: packetId, reasonCode: reasonCode.notAuthorized, properties: {} }, 5)
-    // Behind the acknowledgements of earlier messages [MQTT-4.6.0-2].
-    if (connection.deferred?.waiting) connection.deferred.write(answer)
-    else connection.outbound.write(answer)
+    this.#context.answer(connection, { cmd, messageId: packetId, reasonCode: code, properties: { reasonString } })
   }
 
   #acceptQos2(connection: Connection, publication: Publication, way: PublishWay, packetId: number): void {
@@ -174,10 +226,7 @@ export class PublishHandler {
         const redo = missing.map(target => ({ stream: target.stream.name, offset: this.#append(publication, target) }))
         this.#remember(session, packetId, redo, publication)
       }
-      if (known.durable && !connection.deferred?.waiting) {
-        connection.send({ cmd: 'pubrec', messageId: packetId, reasonCode: 0, properties: {} })
-      } else context.deferred(connection).pubrec(packetId, known)
-      return
+      return this.#acknowledgeAgain(connection, packetId, known)
     }
     const redo: StreamRedo[] | undefined = session.stored && streams.length > 0 ? [] : undefined
     const state: ReceivedState = { durable: false, failedStreams: undefined, inherited: false }

@@ -1,4 +1,4 @@
-import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
+import type { Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { parseSharedFilter, topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
@@ -6,9 +6,11 @@ import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
+import { failureProperties } from './reason-text.ts'
 import type { RetainedDelivery } from './retained-delivery.ts'
 import { readsStream } from './stream-subscriptions.ts'
 import type { Subscriptions } from './subscriptions.ts'
+import { unsupportedFilter, unsupportedSubscribe } from './unsupported.ts'
 
 const sharePrefix = '$share/'
 
@@ -33,6 +35,11 @@ export class SubscribeHandler {
   }
 
   subscribe(connection: Connection, packet: SubscribePacket, done?: Done): void {
+    const unsupported = connection.version === 5 ? unsupportedSubscribe(this.#context.broker.features, packet) : undefined
+    if (unsupported !== undefined) {
+      connection.protocolError(unsupported.code, unsupported.message)
+      return done?.(new Error(unsupported.message))
+    }
     const session = connection.session as BrokerSession
     connection.suspend()
     this.#authorizeAll(connection, packet.subscriptions, answers => {
@@ -46,7 +53,8 @@ export class SubscribeHandler {
       const afterCommit = () => {
         if (connection.closed) return done?.(new Error('connection closed'))
         if (packet.messageId > 0) {
-          connection.send({ cmd: 'suback', messageId: packet.messageId, granted: subackCodes(connection, codes), properties: {} })
+          const properties = failureProperties(codes)
+          connection.send({ cmd: 'suback', messageId: packet.messageId, granted: subackCodes(connection, codes), properties })
         }
         const { broker } = this.#context
         if (granted.length > 0) {
@@ -80,8 +88,11 @@ export class SubscribeHandler {
     const removed: string[] = []
     for (const filter of packet.unsubscriptions) {
       const subscription = session.subscriptions.get(filter) as RoutedSubscription | undefined
-      codes.push(subscription === undefined ? reasonCode.noSubscriptionExisted : reasonCode.success)
-      if (subscription === undefined) continue
+      if (subscription === undefined) {
+        codes.push(topicFilterError(filter) === undefined ? reasonCode.noSubscriptionExisted : reasonCode.topicFilterInvalid)
+        continue
+      }
+      codes.push(reasonCode.success)
       session.subscriptions.delete(filter)
       this.#subscriptions.remove(subscription, 'unsubscribed')
       if (session.stored) this.#context.store.deleteSubscription(session.key, filter)
@@ -90,7 +101,9 @@ export class SubscribeHandler {
     connection.suspend()
     this.#whenDurable(session, connection, () => {
       if (connection.closed) return done?.(new Error('connection closed'))
-      if (packet.messageId > 0) connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes, properties: {} })
+      if (packet.messageId > 0) {
+        connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted: codes, properties: failureProperties(codes) })
+      }
       const { broker } = this.#context
       broker.emit('unsubscribe', packet.unsubscriptions, connection)
       if (removed.length > 0) broker.announceSubscriptions('new/unsubscribes', connection, removed)
@@ -145,6 +158,8 @@ export class SubscribeHandler {
     if (topicFilterError(wanted.topic) !== undefined || topicLevels(wanted.topic) > limits.maxTopicLevels) {
       return reasonCode.topicFilterInvalid
     }
+    const unsupported = unsupportedFilter(this.#context.broker.features, wanted.topic)
+    if (unsupported !== undefined) return unsupported
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
     const reads = readsStream(wanted.topic)
     if (wanted.topic.startsWith(sharePrefix) && readsStream(parseSharedFilter(wanted.topic)?.filter ?? '')) {
@@ -162,10 +177,11 @@ export class SubscribeHandler {
       retainHandling: 0,
       subscriptionId: 0
     }
-    // A stream repeats what was not acknowledged: at least once is the most it gives.
-    subscription.qos = reads && wanted.qos === 2 ? 1 : wanted.qos
-    subscription.noLocal = wanted.nl ?? false
-    subscription.retainAsPublished = wanted.rap ?? false
+    // A stream repeats what was not acknowledged: at least once is the most it gives. What is asked for above Maximum QoS is granted
+    // as far as it goes [MQTT-3.2.2-10].
+    subscription.qos = Math.min(wanted.qos, reads ? 1 : 2, limits.maximumQos) as Qos
+    subscription.noLocal = connection.bridge || (wanted.nl ?? false)
+    subscription.retainAsPublished = connection.bridge || (wanted.rap ?? false)
     subscription.retainHandling = wanted.rh ?? 0
     subscription.subscriptionId = packet.properties.subscriptionIdentifiers?.[0] ?? 0
     if (!existing) session.subscriptions.set(wanted.topic, subscription)

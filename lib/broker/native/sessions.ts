@@ -1,10 +1,11 @@
 import type { LoadedSession } from '../../../persistence/contract.ts'
-import type { ConnackPacket, ConnectPacket, Properties } from '../../mqtt/packet.ts'
+import type { ConnackPacket, ConnectPacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { neverExpires } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import { BrokerSession, type RoutedSubscription } from './broker-session.ts'
+import { connackProperties } from './connack.ts'
 import type { NativeContext } from './context.ts'
 import type { QueuePump } from './queue-pump.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -174,6 +175,7 @@ export class Sessions {
 
   #accept(session: BrokerSession, connection: Connection, connack: ConnackPacket): void {
     connection.accept(connack)
+    if (connection.closed) return
     this.#context.broker.ready(connection)
     this.#subscriptions.online(session)
     this.#pump.pump(session)
@@ -192,16 +194,7 @@ export class Sessions {
   #connack(connection: Connection, packet: ConnectPacket, sessionPresent: boolean, expirySeconds: number): ConnackPacket {
     const connack: ConnackPacket = { cmd: 'connack', sessionPresent, reasonCode: reasonCode.success, properties: {} }
     if (packet.protocolVersion !== 5) return connack
-    const { limits } = this.#context
-    const properties: Properties = {
-      receiveMaximum: limits.receiveMaximum,
-      maximumPacketSize: limits.maxPacketBytes,
-      topicAliasMaximum: limits.topicAliasMaximum
-    }
-    if (packet.clientId === '') properties.assignedClientIdentifier = connection.id ?? ''
-    if (connection.keepAliveSeconds !== packet.keepalive) properties.serverKeepAlive = connection.keepAliveSeconds
-    if (expirySeconds !== (packet.properties.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expirySeconds
-    connack.properties = properties
+    connack.properties = connackProperties(connection, packet, expirySeconds)
     return connack
   }
 }
