@@ -207,9 +207,8 @@ export class Broker extends Aedes {
    * of a DISCONNECT from a server (section 3.14.2.1), by default 0x98 Administrative action, or 0x9C with a `serverReference`.
    * Returns whether the client was connected. Throws RangeError for a reason code that a server does not send.
    */
-  disconnectClient(clientId: string, { reason, serverReference, ...options }: DisconnectOptions = {}): boolean {
-    const code = disconnectCode(options.reasonCode, serverReference)
-    const properties = serverReference === undefined ? {} : { serverReference }
+  disconnectClient(clientId: string, { reasonCode: asked, reason, ...properties }: DisconnectOptions = {}): boolean {
+    const code = disconnectCode(asked, properties.serverReference)
     for (const connection of this.connections) {
       if (connection.id !== clientId || !connection.connected) continue
       connection.disconnect(code, new Error(reason ?? 'disconnected by the operator'), 'administrative-action', properties)

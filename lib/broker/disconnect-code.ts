@@ -1,3 +1,4 @@
+import type { UserProperties } from '../mqtt/packet.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
 
 /** How a client's connection is ended from outside. */
@@ -7,6 +8,8 @@ export interface DisconnectOptions {
   reason?: string
   /** Where the client is to go, with reason code 0x9C or 0x9D. */
   serverReference?: string
+  /** Left out, as the reason, where the client has no room for them or did not ask for them. */
+  userProperties?: UserProperties
 }
 
 /** What a server may say for no fault of the packet at hand, table 3-10 [MQTT-3.14.2-1]. */
