@@ -179,10 +179,18 @@ t.test('keys that are right alone and wrong together are told', async t => {
       /limits.maxUncommittedBytes: expected at least maxPacketBytes/
     ],
     ["streams: { a: { filter: '$SYS/#' } }", /streams.a.filter: expected a topic filter that does not start with \$/],
+    ['limits: { maximumQos: 3 }', /limits.maximumQos: expected a whole number from 0 to 2/],
+    ['features: { retained: false }', /features.retained: expected a known key/],
+    ['responseTopicPrefix: answers', /responseTopicPrefix: expected topic levels that end with \//],
+    ['responseTopicPrefix: a/+/', /responseTopicPrefix: expected topic levels .* without wildcards/],
+    ['responseTopicPrefix: $SYS/', /responseTopicPrefix: expected topic levels .* not starting with \$/],
+    ["responseTopicPrefix: 'a/{client}/'", /responseTopicPrefix: expected no placeholders but {clientId} and {username}/],
+    ["serverReference: ''", /serverReference: expected another server/],
     ['listeners: []', /listeners: expected at least one listener/],
     ["listeners: [{ type: ws, port: 1, origins: ['dash.example'] }]", /listeners\[0\].origins\[0\]: expected a web origin/]
   ]
   for (const [text, complaint] of cases) t.match(problems(text)[0], complaint)
+  t.same(problems("responseTopicPrefix: ''"), [], 'no prefix at all')
   t.same(problems('listeners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]'), [], 'port 0 is never taken')
 })
 
