@@ -3,7 +3,7 @@ import type { StreamGap, StreamRecord } from '../../stream/contract.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
 import type { RoutedSubscription } from './broker-session.ts'
-import type { OutgoingPublish } from './deliver.ts'
+import type { OutgoingPublish } from './publish-writer.ts'
 
 const noIds: readonly number[] = []
 
@@ -26,6 +26,7 @@ export function recordPacket(
     userProperty('timestamp', new Date(timestampMs).toISOString())
   if (gap !== undefined) added += userProperty('gap', `${gap.fromOffset}-${gap.toOffset - 1}`)
   return {
+    topicName: topic,
     topic: Buffer.from(topic),
     qos: 0,
     retain: retain && subscription.retainAsPublished,
