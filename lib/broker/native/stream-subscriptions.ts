@@ -1,5 +1,6 @@
 import { setImmediate as turnEnd } from 'node:timers/promises'
 import type { SubscribePacket } from '../../mqtt/packet.ts'
+import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { ReadFrom, Stream, StreamGap, StreamRecord } from '../../stream/contract.ts'
 import { parseReadFrom, parseStreamFilter, streamFilterPrefix } from '../../stream/read-from.ts'
 import { topicMatches } from '../../topic/filter.ts'
@@ -155,7 +156,7 @@ export class StreamSubscriptions {
         { err: error, clientId: session.clientId, stream: reading.stream.name },
         'a stream cannot be read'
       )
-      connection.disconnect(0x80, error as Error, 'stream-unavailable')
+      connection.disconnect(reasonCode.implementationSpecificError, error as Error, 'stream-unavailable')
     } finally {
       if (reading.stop === abort) reading.stop = undefined
     }

@@ -150,8 +150,10 @@ t.test('a refused PUBLISH is answered behind the acknowledgements that wait for 
 t.test('a reason that no property can hold is made one that can', async t => {
   const reasons = ['nul \0 here', 'long '.repeat(20_000), 'half a pair \ud800']
   const { port } = await TestBroker.start(t, {
-    authenticate: (client, _username, _password, done) =>
-      done(Object.assign(new Error(reasons[Number(client.id)]), { returnCode: 4 }), null)
+    // Later, so that nobody is there to catch what is thrown.
+    authenticate: (client, _username, _password, done) => {
+      setImmediate(() => done(Object.assign(new Error(reasons[Number(client.id)]), { returnCode: 4 }), null))
+    }
   })
   for (const [n, expected] of [/^nul {3}here$/, /^(long ){204}long$/, /^half a pair \ufffd$/].entries()) {
     const client = await RawClient.open(port, 5)
