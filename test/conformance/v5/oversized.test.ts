@@ -34,11 +34,11 @@ for (const [kept, sessionExpiryInterval] of [
       const { client } = await subscriber(port, { sessionExpiryInterval, receiveMaximum: 1 })
       await client.subscribe('a', qos)
       const { client: publisher } = await RawClient.connect(port, { version: 5 })
-      for (const payload of [large, '1', large, '2', large]) {
+      for (const payload of [large, '1', large, '2', large, '3']) {
         await publisher.publish('a', payload, qos)
         await publisher.ping()
       }
-      for (const expected of ['1', '2']) {
+      for (const expected of ['1', '2', '3']) {
         const packet = await client.expect('publish')
         t.equal(String(packet.payload), expected)
         await acknowledge(client, packet)
