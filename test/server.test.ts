@@ -7,6 +7,7 @@ import { t } from 'tap'
 import { parseConfig } from '../lib/config/load.ts'
 import { Server } from '../lib/server.ts'
 import { makeAuthority, opensslMissing } from './listener/certificates.ts'
+import { RawClient } from './support/raw-client.ts'
 
 const listenersDefault = 'listeners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]'
 
@@ -37,6 +38,28 @@ async function client(
 }
 
 const urlOf = (server: Server, transport: string) => server.addresses.find(address => address.transport === transport)!.url
+
+t.test('what the configuration says about MQTT 5 is what clients are told', async t => {
+  const yaml = `features: { retain: false }
+limits: { maximumQos: 1, outboundTopicAliasMaximum: 1 }
+responseTopicPrefix: 'answers/{clientId}/'
+serverReference: b.example`
+  const server = await start(t, t.testdir(), yaml)
+  const { client, connack } = await RawClient.connect(Number(new URL(urlOf(server, 'tcp')).port), {
+    clientId: 'c1',
+    version: 5,
+    properties: { requestResponseInformation: true, topicAliasMaximum: 10 }
+  })
+  t.match(connack.properties, { retainAvailable: false, maximumQoS: 1, responseInformation: 'answers/c1/' })
+  await client.subscribe('rooms/+', 0)
+  for (const room of ['a', 'b']) client.send({ cmd: 'publish', topic: `rooms/${room}`, payload: '', qos: 0 })
+  t.match(await client.ping(), [
+    { topic: 'rooms/a', properties: { topicAlias: 1 } },
+    { topic: 'rooms/b', properties: undefined }
+  ])
+  await server.close()
+  t.match(await client.ended(), [{ cmd: 'disconnect', reasonCode: 0x9c, properties: { serverReference: 'b.example' } }])
+})
 
 t.test('what is published over TCP arrives over WebSocket and in the stream', async t => {
   const server = await start(t, t.testdir())
