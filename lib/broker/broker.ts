@@ -18,6 +18,7 @@ import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
 import { type BrokerFeatures, defaultFeatures } from './features.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
+import type { GroupDescription } from './native/stream-groups.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
 import { TopicEmitter } from './topic-emitter.ts'
@@ -220,6 +221,11 @@ export class Broker extends Aedes {
   /** What operators see of clients, the disconnected ones with a session included. */
   describeClients(): ClientDescription[] {
     return describeClients(this.connections, this.#native?.context.sessions)
+  }
+
+  /** Consumer groups of streams, those without members too. */
+  describeGroups(): GroupDescription[] {
+    return this.#native?.describeGroups() ?? []
   }
 
   get sessionCount(): number {

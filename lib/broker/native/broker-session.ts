@@ -3,7 +3,7 @@ import type { CompiledPolicy } from '../../access/contract.ts'
 import { Session, type SessionSubscription } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
 import type { SharedGroup } from './shared-group.ts'
-import type { StreamReading } from './stream-reading.ts'
+import type { Reading } from './stream-reading.ts'
 
 export interface RoutedSubscription extends SessionSubscription {
   readonly session: BrokerSession
@@ -20,7 +20,7 @@ export class BrokerSession extends Session {
   /** Shared subscriptions it is a member of. */
   groups: Set<SharedGroup> | undefined
   /** Subscriptions that read a stream, by Topic Filter. */
-  readings: Map<string, StreamReading> | undefined
+  readings: Map<string, Reading> | undefined
   /** Messages of shared subscriptions and streams that went out on an earlier connection wait to be sent again. */
   resends = false
   resending = false

@@ -18,6 +18,7 @@ import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
+import type { GroupDescription } from './stream-groups.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Wills } from './wills.ts'
@@ -163,6 +164,10 @@ export class NativeEngine implements Engine {
     session.sendSeq = session.nextSeq
     session.firstSeq = session.nextSeq
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  describeGroups(): GroupDescription[] {
+    return this.#subscriptions.streams.groups.describe()
   }
 
   /** After the last drain(). */

@@ -1,6 +1,6 @@
 import type { Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
-import { parseSharedFilter, topicFilterError } from '../../topic/filter.ts'
+import { topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
@@ -162,9 +162,6 @@ export class SubscribeHandler {
     if (unsupported !== undefined) return unsupported
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
     const reads = readsStream(wanted.topic)
-    if (wanted.topic.startsWith(sharePrefix) && readsStream(parseSharedFilter(wanted.topic)?.filter ?? '')) {
-      return reasonCode.sharedSubscriptionsNotSupported // a stream is read by one client at a time
-    }
     if (reads && this.#subscriptions.streams.problem(wanted.topic, packet) !== undefined) return reasonCode.topicFilterInvalid
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
     if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded

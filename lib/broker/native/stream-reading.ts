@@ -1,23 +1,43 @@
 import type { DeliverySource } from '../../session/inflight-window.ts'
-import type { Offset, ReadFrom, Stream } from '../../stream/contract.ts'
+import type { Offset, ReadFrom, Stream, StreamRecord } from '../../stream/contract.ts'
 import type { RoutedSubscription } from './broker-session.ts'
 
-/**
- * One subscription that reads a stream: where it stands. The position is the first offset that is not acknowledged; everything
- * below it was delivered. What is sent and not acknowledged is above it, in order.
- */
-export class StreamReading implements DeliverySource {
+/** A subscription that reads a stream: what of it, from where, and how far it is. */
+export interface Reading {
   readonly subscription: RoutedSubscription
   readonly stream: Stream
   /** Which topics of the stream it wants. */
   readonly filter: string
-  /** The next offset to read; valid once `start` is undefined. */
-  next: Offset
-  /** Where to begin, until the first record was found. */
-  start: ReadFrom | undefined
+  /** The time to begin with, until the first record was found. */
+  readonly timed: { timeMs: number } | undefined
+  /** The next offset to read, valid once `timed` is undefined; undefined while there is nothing to read. */
+  readonly next: Offset | undefined
   /** Ends the loop that reads and sends; undefined while none runs. */
   stop: AbortController | undefined
   /** Tells the loop that the window may be open. */
+  wake: (() => void) | undefined
+
+  /** Is the record one of this reading's own? */
+  takes(record: StreamRecord): boolean
+  /** It goes out; with `awaited` it counts as delivered when the source settles it. */
+  taken(record: StreamRecord, awaited: boolean): DeliverySource
+  /** The first records were found. */
+  began(): void
+  /** Everything below `next` was looked at. */
+  passed(next: Offset): void
+}
+
+/**
+ * One client's own reading. The position is the first offset that is not acknowledged; everything below it was delivered. What is
+ * sent and not acknowledged is above it, in order.
+ */
+export class StreamReading implements Reading, DeliverySource {
+  readonly subscription: RoutedSubscription
+  readonly stream: Stream
+  readonly filter: string
+  next: Offset
+  timed: { timeMs: number } | undefined
+  stop: AbortController | undefined
   wake: (() => void) | undefined
   readonly #sent = new Set<Offset>()
   readonly #moved: (reading: StreamReading) => void
@@ -32,7 +52,7 @@ export class StreamReading implements DeliverySource {
     this.subscription = subscription
     this.stream = stream
     this.filter = filter
-    this.start = start
+    this.timed = typeof start === 'object' && 'timeMs' in start ? start : undefined
     this.next = startsAt(start, stream)
     this.#moved = moved
   }
@@ -43,13 +63,20 @@ export class StreamReading implements DeliverySource {
     return this.next
   }
 
-  /** Sent at QoS 1: it counts until it is acknowledged. */
-  sent(offset: Offset): void {
-    this.#sent.add(offset)
-    this.next = offset + 1
+  takes(): boolean {
+    return true
   }
 
-  /** Read up to `offset`, with nothing in between to wait for. */
+  taken({ offset }: StreamRecord, awaited: boolean): DeliverySource {
+    if (awaited) this.#sent.add(offset)
+    this.next = offset + 1
+    return this
+  }
+
+  began(): void {
+    this.timed = undefined
+  }
+
   passed(next: Offset): void {
     this.next = next
     if (this.#sent.size === 0) this.#moved(this)
@@ -63,7 +90,7 @@ export class StreamReading implements DeliverySource {
 }
 
 /** Where a read begins; for a time that is found out by reading, so the earliest place it may be. */
-function startsAt(start: ReadFrom, stream: Stream): Offset {
+export function startsAt(start: ReadFrom, stream: Stream): Offset {
   if (start === 'latest') return stream.nextOffset
   if (typeof start === 'object' && 'offset' in start) return start.offset
   return stream.stats().earliestOffset

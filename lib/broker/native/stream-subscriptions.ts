@@ -3,36 +3,42 @@ import type { SubscribePacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { ReadFrom, Stream, StreamGap, StreamRecord } from '../../stream/contract.ts'
 import { parseReadFrom, parseStreamFilter, streamFilterPrefix } from '../../stream/read-from.ts'
-import { topicMatches } from '../../topic/filter.ts'
+import { parseSharedFilter, topicMatches } from '../../topic/filter.ts'
 import type { Connection } from '../connection.ts'
 import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
 import type { OutgoingPublish } from './publish-writer.ts'
-import { StreamReading } from './stream-reading.ts'
+import { GroupReading } from './stream-group.ts'
+import { StreamGroups } from './stream-groups.ts'
+import { type Reading, StreamReading } from './stream-reading.ts'
 import { recordPacket, recordShownTo } from './stream-record.ts'
 
-/** Is this Topic Filter one that reads a stream? */
+/** Is this Topic Filter one that reads a stream, alone or in a group? */
 export function readsStream(filter: string): boolean {
-  return filter.startsWith(streamFilterPrefix)
+  if (filter.startsWith(streamFilterPrefix)) return true
+  return filter.startsWith('$share/') && parseSharedFilter(filter)?.filter.startsWith(streamFilterPrefix) === true
 }
 
 /**
- * Reading a stream over MQTT: `$stream/{name}[/{from}[/{filter}]]` as a Topic Filter. Records come under their original topic, paced
+ * Reading a stream over MQTT: `$stream/{name}[/{from}[/{filter}]]` as a Topic Filter, with `$share/{group}/` before it as a member of a
+ * consumer group. Records come under their original topic, paced
  * by the client's window: first what is in the stream, then what becomes durable, in the order of the stream, without gap or repeat.
  */
 export class StreamSubscriptions {
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
+  readonly groups: StreamGroups
 
   constructor(context: NativeContext, deliverer: Deliverer) {
     this.#context = context
     this.#deliverer = deliverer
+    this.groups = new StreamGroups(context, reading => this.#restart(reading))
   }
 
   /** What is wrong with the filter or the `from` property of a SUBSCRIBE; undefined when nothing is. */
   problem(filter: string, packet: SubscribePacket): string | undefined {
-    const parsed = parseStreamFilter(filter)
+    const parsed = parseStreamFilter(parseSharedFilter(filter)?.filter ?? filter)
     if (typeof parsed === 'string') return parsed
     const stream = this.#context.streams.get(parsed.stream)
     if (stream === undefined) return `there is no stream ${JSON.stringify(parsed.stream)}`
@@ -52,11 +58,11 @@ export class StreamSubscriptions {
     const asked = fromProperty(packet)
     const found = this.#find(subscription)
     if (found === undefined) return
-    this.#open(subscription, found, (asked === undefined ? found.from : parseReadFrom(asked)) ?? 'latest')
-    const { start, next } = subscription.session.readings!.get(subscription.filter)!
-    // Until its first record is found, a reading that begins at a time has no position.
-    if (typeof start === 'object' && 'timeMs' in start) delete subscription.position
-    else subscription.position = next
+    const start = (asked === undefined ? found.from : parseReadFrom(asked)) ?? 'latest'
+    const reading = this.#open(subscription, found, start)
+    // A group knows its positions itself; and until its first record is found, a reading that begins at a time has none.
+    if (reading instanceof StreamReading && reading.timed === undefined) subscription.position = reading.next
+    else delete subscription.position
   }
 
   /** Found in the store at start: goes on where the client has acknowledged. */
@@ -68,42 +74,60 @@ export class StreamSubscriptions {
     this.#open(subscription, found, position === undefined ? (found.from ?? 'latest') : { offset: position })
   }
 
-  #open(subscription: RoutedSubscription, { stream, filter }: { stream: Stream; filter: string }, start: ReadFrom): void {
+  #open(subscription: RoutedSubscription, found: Found, start: ReadFrom): Reading {
     this.remove(subscription)
-    const reading = new StreamReading(subscription, stream, filter, start, moved => this.#moved(moved))
+    const { stream, filter, group } = found
+    const reading =
+      group === undefined
+        ? new StreamReading(subscription, stream, filter, start, moved => this.#moved(moved))
+        : this.groups.reading(subscription, group, stream, filter, start)
     const { session } = subscription
     session.readings ??= new Map()
     session.readings.set(subscription.filter, reading)
+    return reading
   }
 
-  #find(subscription: RoutedSubscription) {
-    const parsed = parseStreamFilter(subscription.filter)
+  #find(subscription: RoutedSubscription): Found | undefined {
+    const shared = parseSharedFilter(subscription.filter)
+    const parsed = parseStreamFilter(shared?.filter ?? subscription.filter)
     if (typeof parsed === 'string') return undefined
     const stream = this.#context.streams.get(parsed.stream)
-    return stream === undefined ? undefined : { ...parsed, stream }
+    return stream === undefined ? undefined : { ...parsed, stream, group: shared?.group }
   }
 
   remove({ session, filter }: RoutedSubscription): void {
     const reading = session.readings?.get(filter)
     if (reading === undefined) return
-    stop(reading)
+    this.#leave(reading, session)
     session.readings!.delete(filter)
+  }
+
+  #leave(reading: Reading, session: BrokerSession): void {
+    stop(reading)
+    if (reading instanceof GroupReading) reading.group.leave(reading, session)
+    else if (reading.next !== undefined) reading.passed(reading.next)
   }
 
   /** The client is there: readings that do not run yet start. */
   online(session: BrokerSession): void {
     const { connection } = session
     if (session.readings === undefined || connection === undefined) return
-    for (const reading of session.readings.values()) if (reading.stop === undefined) void this.#run(reading, session, connection)
+    for (const reading of session.readings.values()) {
+      if (reading instanceof GroupReading) this.groups.join(reading)
+      else if (reading.stop === undefined) void this.#run(reading, session, connection)
+    }
+  }
+
+  /** A member of a group has other partitions now. */
+  #restart(reading: GroupReading): void {
+    const { session } = reading.subscription
+    stop(reading)
+    if (session.connection !== undefined && reading.next !== undefined) void this.#run(reading, session, session.connection)
   }
 
   /** The connection is over, or the session. */
   offline(session: BrokerSession): void {
-    if (session.readings === undefined) return
-    for (const reading of session.readings.values()) {
-      stop(reading)
-      reading.passed(reading.next)
-    }
+    for (const reading of session.readings?.values() ?? []) this.#leave(reading, session)
   }
 
   /** The window may be open again. */
@@ -122,25 +146,25 @@ export class StreamSubscriptions {
     return undefined
   }
 
-  async #run(reading: StreamReading, session: BrokerSession, connection: Connection): Promise<void> {
+  async #run(reading: Reading, session: BrokerSession, connection: Connection): Promise<void> {
     const abort = new AbortController()
     reading.stop = abort
     const { signal } = abort
-    const from = reading.start ?? { offset: reading.next }
+    // A time is looked for once; what the others mean was settled when the subscription was made.
+    const timed = reading.timed !== undefined
+    const from = reading.timed ?? { offset: reading.next ?? 0 }
     let gap: StreamGap | undefined
     const onGap = (lost: StreamGap) => {
       gap = { fromOffset: gap?.fromOffset ?? lost.fromOffset, toOffset: lost.toOffset }
     }
     try {
-      // A time is looked for once; 'latest' was, when the subscription was made.
-      const begin = typeof from === 'object' && 'timeMs' in from ? from : { offset: reading.next }
-      const batches = reading.stream.readBatches({ from: begin, follow: true, signal, outOfRange: 'earliest', onGap })
+      let expected = timed ? undefined : reading.next
+      const batches = reading.stream.readBatches({ from, follow: true, signal, outOfRange: 'earliest', onGap })
       for await (const records of batches) {
-        if (reading.start === undefined || begin !== from) {
-          const first = records[0]!.offset
-          if (first > reading.next && gap === undefined) onGap({ fromOffset: reading.next, toOffset: first })
-        }
-        reading.start = undefined
+        const first = records[0]!.offset
+        if (expected !== undefined && first > expected && gap === undefined) onGap({ fromOffset: expected, toOffset: first })
+        expected = records.at(-1)!.offset + 1
+        reading.began()
         for (const record of records) {
           if (!this.#wanted(reading, session, record)) continue
           while (!this.#mayTake(session, connection)) await this.#room(reading, session, connection)
@@ -148,7 +172,7 @@ export class StreamSubscriptions {
           this.#send(reading, session, connection, record, gap)
           gap = undefined
         }
-        reading.passed(records.at(-1)!.offset + 1)
+        reading.passed(expected)
       }
     } catch (error) {
       if (signal.aborted) return
@@ -162,7 +186,9 @@ export class StreamSubscriptions {
     }
   }
 
-  #wanted({ filter, subscription }: StreamReading, { policy, clientId }: BrokerSession, record: StreamRecord): boolean {
+  #wanted(reading: Reading, { policy, clientId }: BrokerSession, record: StreamRecord): boolean {
+    const { filter, subscription } = reading
+    if (!reading.takes(record)) return false
     if (filter !== '#' && !topicMatches(filter, record.topic)) return false
     if (subscription.noLocal && record.clientId === clientId) return false
     return policy === undefined || policy.permitsAll || policy.canReceive(record.topic)
@@ -175,7 +201,7 @@ export class StreamSubscriptions {
   }
 
   /** Resolves when there may be room. What waits is handed to the transport at the end of the turn, which may be all it needs. */
-  async #room(reading: StreamReading, session: BrokerSession, connection: Connection): Promise<void> {
+  async #room(reading: Reading, session: BrokerSession, connection: Connection): Promise<void> {
     await turnEnd()
     if (this.#mayTake(session, connection) || reading.stop === undefined || reading.stop.signal.aborted) return
     await new Promise<void>(resolve => {
@@ -185,7 +211,7 @@ export class StreamSubscriptions {
   }
 
   #send(
-    reading: StreamReading,
+    reading: Reading,
     session: BrokerSession,
     connection: Connection,
     record: StreamRecord,
@@ -195,15 +221,14 @@ export class StreamSubscriptions {
     const shown = recordShownTo(this.#context.broker, connection, record)
     if (shown === undefined) return
     const packet = recordPacket(shown, subscription, stream.name, gap, this.#context.now())
+    const source = reading.taken(record, subscription.qos > 0)
     if (subscription.qos === 0) {
-      reading.next = record.offset + 1
       this.#deliverer.send(connection, packet)
       return
     }
     packet.qos = 1
     packet.packetId = session.inflight.allocate()
-    reading.sent(record.offset)
-    session.inflight.sent(packet.packetId, record.offset, 1, reading)
+    session.inflight.sent(packet.packetId, record.offset, 1, source)
     if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packet.packetId)
   }
 
@@ -219,7 +244,16 @@ export class StreamSubscriptions {
   }
 }
 
-function stop(reading: StreamReading): void {
+/** A subscription's filter taken apart. */
+interface Found {
+  stream: Stream
+  filter: string
+  from: ReadFrom | undefined
+  /** The ShareName of a group. */
+  group: string | undefined
+}
+
+function stop(reading: Reading): void {
   reading.stop?.abort()
   reading.stop = undefined
   reading.wake?.()

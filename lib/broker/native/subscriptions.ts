@@ -37,7 +37,7 @@ export class Subscriptions {
 
   /** A backlog of a shared subscription found in the store; false when the session is a client's own. */
   restoreBacklog(loaded: LoadedSession): boolean {
-    return this.shared.restore(loaded)
+    return this.shared.restore(loaded) || this.streams.groups.restore(loaded)
   }
 
   /** After all sessions were restored. */
