@@ -141,6 +141,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     counters,
     streams: () => streams.all().map(stream => stream.stats()),
     sessions: () => ({ sessions: broker.sessionCount, subscriptions: broker.subscriptionCount }),
+    groups: () => broker.describeGroups(),
     retainedMessages: () => store.retainedCount,
     version: version()
   })
@@ -149,7 +150,8 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     renderMetrics: () => metrics.renderMetrics(),
     streams,
     declaration: (name: string) => config.streams[name],
-    clients: () => broker.describeClients()
+    clients: () => broker.describeClients(),
+    groups: () => broker.describeGroups()
   }
   if (config.admin !== false) {
     admin = await openAdminServer({ ...config.admin, sources, ...(logger ? { log: logger } : {}) })

@@ -9,6 +9,8 @@ export interface AdminSources {
   readonly streams: { all(): readonly Stream[]; get(name: string): Stream | undefined }
   declaration(streamName: string): StreamSettings | undefined
   clients(): readonly ClientEntry[]
+  /** Consumer groups of streams. */
+  groups(): readonly GroupEntry[]
 }
 
 /** How a stream was declared, as far as it is shown. */
@@ -23,6 +25,12 @@ export interface StreamSettings {
 /** One client, connected or with a session that is kept. Everything in it is shown as JSON. */
 export interface ClientEntry {
   clientId: string
+}
+
+/** One consumer group; everything in it is shown as JSON. */
+export interface GroupEntry {
+  stream: string
+  group: string
 }
 
 /** The part of a pino logger that the admin server uses. */

@@ -58,6 +58,11 @@ export function adminRoutes(sources: AdminSources): Route[] {
       }
     },
     {
+      path: '/groups',
+      purpose: 'consumer groups of streams: members, positions, lag',
+      handle: plain((_request, response) => answerJson(response, 200, { groups: sources.groups() }))
+    },
+    {
       path: '/clients',
       purpose: 'connected clients and kept sessions',
       handle: plain((_request, response) => answerJson(response, 200, { clients: sources.clients() }))

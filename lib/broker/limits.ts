@@ -32,6 +32,8 @@ export interface BrokerLimits {
   drainTimeoutMs: number
   /** Bytes waiting for the commit over all connections: publishers are not read until it falls. */
   maxUncommittedBytes: number
+  /** Consumer groups over all streams; SUBSCRIBE for another one is answered with 0x97 (0x80 for 3.1.1). */
+  maxStreamGroups: number
   /** Further topics are not retained; counted with reason retained-limit. */
   maxRetainedMessages: number
 }
@@ -52,5 +54,6 @@ export const defaultLimits: BrokerLimits = {
   maxOutboundBufferBytes: 1024 * 1024,
   drainTimeoutMs: 60_000,
   maxUncommittedBytes: 16 * 1024 * 1024,
+  maxStreamGroups: 1000,
   maxRetainedMessages: 1_000_000
 }

@@ -5,6 +5,7 @@ import { addCheckCommand } from './check.ts'
 import { addClientCommands } from './client.ts'
 import { type CliContext, CommandFailure, exitCodes } from './context.ts'
 import { addDemoCommand } from './demo.ts'
+import { addGroupCommands } from './group.ts'
 import { painter } from './paint.ts'
 import { addPasswdCommand } from './passwd.ts'
 import { addStartCommand } from './start.ts'
@@ -40,6 +41,7 @@ function buildProgram(context: CliContext): Command {
   addDemoCommand(program, context)
   addStreamCommands(program, context)
   addClientCommands(program, context)
+  addGroupCommands(program, context)
   addPasswdCommand(program, context)
   return program
 }

@@ -70,6 +70,10 @@ export const limitsSchema = z.strictObject({
       description:
         'Bytes taken from clients and not yet on disk. Above it, the broker stops reading until the disk has caught up.'
     }),
+  maxStreamGroups: whole(0, 1_000_000).prefault(1_000).meta({
+    description:
+      'Consumer groups over all streams, those without members too. A subscription that would make another one is refused (MQTT 5: reason 0x97).'
+  }),
   maxRetainedMessages: whole(0, 1_000_000_000).prefault(1_000_000).meta({
     description:
       'Retained messages. Above it, a publish that would retain on a new topic is delivered but not retained, and counted as a drop.'

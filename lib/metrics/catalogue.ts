@@ -8,6 +8,8 @@ export interface MetricSources {
   /** One entry per stream. */
   streams?: (() => Iterable<StreamStats>) | undefined
   sessions?: (() => SessionGauges) | undefined
+  /** One entry per consumer group. */
+  groups?: (() => Iterable<GroupLag>) | undefined
   retainedMessages?: (() => number) | undefined
   version: string
 }
@@ -16,6 +18,14 @@ export interface SessionGauges {
   /** Sessions that exist, of clients that are away too. */
   sessions: number
   subscriptions: number
+}
+
+export interface GroupLag {
+  stream: string
+  group: string
+  filter: string
+  /** Records. */
+  lag: number
 }
 
 export interface Sample {
@@ -189,5 +199,13 @@ export const catalogue: readonly MetricDefinition[] = [
     ['stream'],
     'Unix time of the oldest record of a stream; missing while the stream is empty.',
     perStream(({ earliestTimestampMs }) => (earliestTimestampMs === undefined ? undefined : earliestTimestampMs / 1000))
+  ),
+  metric(
+    'gauge',
+    'stream_group_lag_records',
+    ['stream', 'group', 'filter'],
+    'Records of a stream from the lowest position of a consumer group on.',
+    ({ groups }) =>
+      [...(groups?.() ?? [])].map(({ stream, group, filter, lag }) => ({ labels: { stream, group, filter }, value: lag }))
   )
 ]

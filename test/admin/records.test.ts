@@ -17,7 +17,8 @@ async function open(t: { teardown(fn: () => unknown): unknown }) {
       renderMetrics: async () => '',
       streams: { all: () => [stream], get: () => stream },
       declaration: () => undefined,
-      clients: () => []
+      clients: () => [],
+      groups: () => []
     }
   })
   t.teardown(() => server.close())

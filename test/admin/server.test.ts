@@ -20,6 +20,7 @@ async function open(t: { teardown(fn: () => unknown): unknown }, overrides: Part
       ack: 'synced'
     }),
     clients: () => [{ clientId: 'device-1' }, { clientId: 'a/b c' }],
+    groups: () => [{ stream: 'telemetry', group: 'workers' }],
     ...overrides
   }
   const server = await openAdminServer({ host, port: 0, sources })
@@ -73,6 +74,7 @@ t.test('clients are listed and found by a client id of any characters', async t 
   const { url } = await open(t)
   t.same(await json(`${url}/clients`), { clients: [{ clientId: 'device-1' }, { clientId: 'a/b c' }] })
   t.same(await json(`${url}/clients/a%2Fb%20c`), { clientId: 'a/b c' })
+  t.same(await json(`${url}/groups`), { groups: [{ stream: 'telemetry', group: 'workers' }] })
   const response = await fetch(`${url}/clients/constructor`)
   t.equal(response.status, 404)
   t.match(await response.json(), { error: 'not-found', message: /no client "constructor"/ })

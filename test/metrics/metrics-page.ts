@@ -17,7 +17,8 @@ export const processMetricNames: readonly string[] = [
 const introduction = `# Metrics
 
 The admin listener serves these under \`/metrics\` in Prometheus' text format. What has a unit has it at the end of its name; what ends in \`_total\` only
-grows while the process runs. Reasons are words of closed lists: no label holds anything a client chose. This page is made from
+grows while the process runs. Reasons are words of closed lists: of what clients choose, only the names of consumer groups are
+labels, and \`limits.maxStreamGroups\` bounds them. This page is made from
 \`lib/metrics/catalogue.ts\`.`
 
 function* rows(definitions: readonly MetricDefinition[]): Generator<string> {

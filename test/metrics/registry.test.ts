@@ -112,6 +112,7 @@ t.test('names end in their unit and labels are the declared ones', async t => {
     version: '1',
     streams: () => [telemetry],
     sessions: () => ({ sessions: 0, subscriptions: 0 }),
+    groups: () => [{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3 }],
     retainedMessages: () => 0
   }
   for (const definition of catalogue) {

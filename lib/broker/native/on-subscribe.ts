@@ -163,6 +163,7 @@ export class SubscribeHandler {
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
     const reads = readsStream(wanted.topic)
     if (reads && this.#subscriptions.streams.problem(wanted.topic, packet) !== undefined) return reasonCode.topicFilterInvalid
+    if (reads && this.#subscriptions.streams.exceedsGroups(wanted.topic)) return reasonCode.quotaExceeded
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined
     if (existing === undefined && session.subscriptionCount >= limits.maxSubscriptionsPerSession) return reasonCode.quotaExceeded
     const subscription: RoutedSubscription = existing ?? {

@@ -43,9 +43,16 @@ export class StreamGroups {
     return true
   }
 
+  /** Would this member make a group more than limits.maxStreamGroups allows? */
+  wouldExceed(name: string, stream: string, filter: string): boolean {
+    const id = idOf(name, stream, filter)
+    if (this.#groups.has(id) || this.#loaded.has(id)) return false
+    return this.#groups.size + this.#loaded.size >= this.#context.limits.maxStreamGroups
+  }
+
   /** The reading of a new member; the group is made when it is the first one ever, to begin at `from`. */
   reading(subscription: RoutedSubscription, name: string, stream: Stream, filter: string, from: ReadFrom): GroupReading {
-    const id = `${storedIdPrefix}${stream.name}\u0000${name}\u0000${filter}`
+    const id = idOf(name, stream.name, filter)
     return new GroupReading(subscription, this.#groups.get(id) ?? this.#open(id, name, stream, filter, from))
   }
 
@@ -112,6 +119,10 @@ export class StreamGroups {
     }
     group.seeking = undefined
   }
+}
+
+function idOf(name: string, stream: string, filter: string): string {
+  return `${storedIdPrefix}${stream}\u0000${name}\u0000${filter}`
 }
 
 /** A position in the form of a subscription, which is what the store knows how to keep. */

@@ -53,6 +53,15 @@ export class StreamSubscriptions {
     return undefined
   }
 
+  /** Would it make a consumer group more than limits.maxStreamGroups allows? */
+  exceedsGroups(filter: string): boolean {
+    const shared = parseSharedFilter(filter)
+    const parsed = parseStreamFilter(shared?.filter ?? filter)
+    return (
+      shared !== undefined && typeof parsed === 'object' && this.groups.wouldExceed(shared.group, parsed.stream, parsed.filter)
+    )
+  }
+
   /** A SUBSCRIBE was granted: the reading begins where it says, once online() is called. */
   begin(subscription: RoutedSubscription, packet: SubscribePacket): void {
     const asked = fromProperty(packet)

@@ -193,3 +193,12 @@ t.test('groups do not know of each other; the beginning counts when a group is m
   t.same(two.byDevice(), everyDevice(numbers(4, 6)))
   t.same(three.byDevice(), everyDevice(['6']))
 })
+
+t.test('groups beyond maxStreamGroups are refused; those that exist take members', async t => {
+  const broker = await start(t, { limits: { maxStreamGroups: 1 } })
+  const client = await connect(broker, 'a')
+  t.same((await client.subscribe('$share/one/$stream/telemetry', 1)).granted, [1])
+  t.same((await client.subscribe('$share/two/$stream/telemetry', 1)).granted, [0x97])
+  const other = await connect(broker, 'b')
+  t.same((await other.subscribe('$share/one/$stream/telemetry', 1)).granted, [1])
+})
