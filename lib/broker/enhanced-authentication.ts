@@ -1,6 +1,5 @@
 import type { EnhancedExchange, EnhancedIdentity, EnhancedStart, EnhancedStep, Identity } from '../access/contract.ts'
 import { checkedStep } from '../access/enhanced-step.ts'
-import { encodePacket } from '../mqtt/encode.ts'
 import type { AuthPacket, ConnackPacket, ConnectPacket, Properties } from '../mqtt/packet.ts'
 import { packetType } from '../mqtt/packet-type.ts'
 import { type ReasonCode, reasonCode } from '../mqtt/reason-code.ts'
@@ -221,14 +220,11 @@ export class EnhancedAuthentication {
     connection.disconnect(reasonCode.serverBusy, unavailable(verdict.cause), closeReason)
   }
 
-  /** False when the client takes no packet of that size [MQTT-3.1.2-24], which ends the connection. */
+  /** False when the client takes no packet of that size [MQTT-3.1.2-27], which ends the connection. */
   #send(code: ReasonCode, data: Buffer | undefined): boolean {
     const connection = this.#connection
     const auth: AuthPacket = { cmd: 'auth', reasonCode: code, properties: this.#properties(data) }
-    if (encodePacket(auth, 5).length <= connection.maximumPacketSize) {
-      connection.send(auth)
-      return true
-    }
+    if (connection.send(auth)) return true
     const error = new Error('AUTH would be larger than the Maximum Packet Size of the client')
     if (this.inConnect) this.refuse(reasonCode.packetTooLarge, error)
     else connection.disconnect(reasonCode.packetTooLarge, error, 'reauthentication-failed')

@@ -60,7 +60,8 @@ export class Sessions {
     this.#context.commit.join({
       committed: (_epoch, failure) => {
         if (connection.closed) return
-        if (failure) connection.refuse(reasonCode.serverUnavailable, 3, failure.error)
+        if (failure)
+          connection.refuse(reasonCode.serverUnavailable, 3, new Error('the session cannot be stored', { cause: failure.error }))
         else this.#accept(session, connection, connack)
         connection.resume()
       }
