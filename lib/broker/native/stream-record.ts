@@ -6,6 +6,7 @@ import type { RoutedSubscription } from './broker-session.ts'
 import type { OutgoingPublish } from './publish-writer.ts'
 
 const noIds: readonly number[] = []
+const noBytes = Buffer.alloc(0)
 
 /**
  * The PUBLISH of a record at QoS 0. MQTT 5 clients are told `stream`, `offset`, `partition` and `timestamp` as User Properties behind the
@@ -13,33 +14,65 @@ const noIds: readonly number[] = []
  */
 export function recordPacket(
   record: StreamRecord,
-  subscription: RoutedSubscription,
+  { session, retainAsPublished, subscriptionId }: RoutedSubscription,
   stream: string,
   gap: StreamGap | undefined,
   nowMs: number
 ): OutgoingPublish {
-  const { topic, offset, partition, timestampMs, properties, payload, expiresAtMs, retain } = record
-  let added =
-    userProperty('stream', stream) +
-    userProperty('offset', String(offset)) +
-    userProperty('partition', String(partition)) +
-    userProperty('timestamp', new Date(timestampMs).toISOString())
-  if (gap !== undefined) added += userProperty('gap', `${gap.fromOffset}-${gap.toOffset - 1}`)
+  const { topic, payload, expiresAtMs, retain } = record
   return {
     topicName: topic,
-    topic: Buffer.from(topic),
+    topic: topicBytes(topic),
     qos: 0,
-    retain: retain && subscription.retainAsPublished,
+    retain: retain && retainAsPublished,
     dup: false,
     packetId: 0,
     // History does not expire; what still can is told so.
     remainingSeconds: expiresAtMs > nowMs ? Math.ceil((expiresAtMs - nowMs) / 1000) : -1,
-    subscriptionIds: subscription.subscriptionId > 0 ? [subscription.subscriptionId] : noIds,
-    properties: Buffer.concat([properties, Buffer.from(added, 'latin1')]),
+    subscriptionIds: subscriptionId > 0 ? [subscriptionId] : noIds,
+    properties: session.version === 5 ? toldProperties(record, stream, gap) : noBytes,
     bytes: payload,
     payloadStart: 0,
     payloadEnd: payload.length
   }
+}
+
+function toldProperties(record: StreamRecord, stream: string, gap: StreamGap | undefined): Buffer {
+  const { offset, partition, timestampMs, properties } = record
+  let told =
+    userProperty('stream', stream) +
+    userProperty('offset', String(offset)) +
+    userProperty('partition', String(partition)) +
+    timestampProperty(timestampMs)
+  if (gap !== undefined) told += userProperty('gap', `${gap.fromOffset}-${gap.toOffset - 1}`)
+  const bytes = Buffer.from(told, 'latin1')
+  return properties.length === 0 ? bytes : Buffer.concat([properties, bytes])
+}
+
+let lastTimestampMs = -1
+let lastTimestamp = ''
+
+/** Records of one batch mostly have the same time, and to write it out costs more than the rest. */
+function timestampProperty(timestampMs: number): string {
+  if (timestampMs !== lastTimestampMs) {
+    lastTimestampMs = timestampMs
+    lastTimestamp = userProperty('timestamp', new Date(timestampMs).toISOString())
+  }
+  return lastTimestamp
+}
+
+const topicsRemembered = new Map<string, Buffer>()
+const topicsRememberedMax = 1000
+
+/** Records repeat a few topics. */
+function topicBytes(topic: string): Buffer {
+  let bytes = topicsRemembered.get(topic)
+  if (bytes === undefined) {
+    bytes = Buffer.from(topic)
+    if (topicsRemembered.size >= topicsRememberedMax) topicsRemembered.clear()
+    topicsRemembered.set(topic, bytes)
+  }
+  return bytes
 }
 
 /** One User Property as bytes in a string: 0x26 and two strings with their lengths. Both are ASCII and shorter than 256. */
