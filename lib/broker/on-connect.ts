@@ -40,7 +40,7 @@ function checkAndAuthenticate(connection: Connection, packet: ConnectPacket): vo
   let keepAliveSeconds = packet.keepalive
   if (keepAliveSecondsMax > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > keepAliveSecondsMax)) {
     // v5 clients are told the keep alive the server wants [MQTT-3.2.2-21]; older ones cannot be.
-    if (packet.protocolVersion !== 5) return refuse(connection, returnCode.keepAliveLimitExceeded)
+    if (packet.protocolVersion !== 5) return refuseKeepAlive(connection)
     keepAliveSeconds = keepAliveSecondsMax
   }
   const { properties } = packet
@@ -120,6 +120,12 @@ function refuse(connection: Connection, code: number): void {
   const error = new Error(returnCodeMessages[code]) as HookError
   error.errorCode = code
   connection.refuse(reasonCodeOfReturnCode[code] ?? reasonCode.unspecifiedError, code, error)
+}
+
+/** No return code of table 3.1 says it, so the connection closes without one [MQTT3-3.2.2-6]; Aedes' own option has its own code. */
+function refuseKeepAlive(connection: Connection): void {
+  if ((connection.broker.opts.keepaliveLimit ?? 0) > 0) return refuse(connection, returnCode.keepAliveLimitExceeded)
+  connection.fail(new Error(returnCodeMessages[returnCode.keepAliveLimitExceeded]), 'keep-alive-too-long')
 }
 
 /** Hooks written for Aedes expect mqtt-packet's field names. */

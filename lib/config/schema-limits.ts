@@ -48,7 +48,7 @@ export const limitsSchema = z.strictObject({
     }),
   keepAliveSecondsMax: seconds(1, 65_535).prefault(65_535).meta({
     description:
-      'Longest keep alive. MQTT 5 clients that ask for more, or for none, are told this one; 65535 leaves every client its own choice.'
+      'Longest keep alive. MQTT 5 clients that ask for more, or for none, are told this one, older clients are cut off; 65535 leaves every client its own choice.'
   }),
   sessionExpirySecondsMax: seconds(0, 4_294_967_295).prefault('30d').meta({
     description:

@@ -241,6 +241,13 @@ t.test('[MQTT-3.2.2-6] where no return code fits the connection is closed withou
   t.same(await answerToFirst(port, connect(flag.clean, field('c'))), ['closed'])
 })
 
+t.test('[MQTT-3.2.2-6] a Keep Alive that is longer than the broker allows has no return code either', async t => {
+  const { port } = await TestBroker.start(t, { limits: { keepAliveSecondsMax: 59 } })
+  t.same(await answerToFirst(port, connect(flag.clean, field('c'))), ['closed'])
+  const { connack } = await RawClient.connect(port, { clientId: 'v5', version: 5, keepalive: 60 })
+  t.match(connack, { reasonCode: 0, properties: { serverKeepAlive: 59 } })
+})
+
 t.test('[MQTT-3.12.4-1] PINGREQ is answered with PINGRESP', async t => {
   const { client } = await RawClient.connect(port, { clientId: 'ping' })
   const bytes = once(client.socket, 'data')
