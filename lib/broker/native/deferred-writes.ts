@@ -17,6 +17,7 @@ interface Bucket {
   /** Acknowledgements among the packets, and how many of them are PUBACKs. */
   acks: number
   pubacks: number
+  publishes: number
   bytes: Buffer
   used: number
   /** QoS 2 ids that become durable with this epoch. */
@@ -31,6 +32,8 @@ export class DeferredWrites implements CommitWaiter {
   readonly #buckets: Bucket[] = []
   /** QoS 1 PUBLISH packets whose PUBACK waits; with received QoS 2 ids they fill the Receive Maximum. */
   unacknowledged = 0
+  /** PUBLISH packets that wait: later ones, QoS 1 too, leave behind them, as redelivery keeps their order [MQTT-4.6.0-1]. */
+  publishes = 0
 
   constructor(connection: Connection, commit: GroupCommit) {
     this.#connection = connection
@@ -72,6 +75,12 @@ export class DeferredWrites implements CommitWaiter {
     bucket.used += packet.length
   }
 
+  publish(packet: Buffer): void {
+    this.write(packet)
+    this.#bucket(0).publishes++
+    this.publishes++
+  }
+
   /** The PUBREC of a QoS 2 message; `state` learns what became of the commit. */
   pubrec(packetId: number, state: ReceivedState): void {
     this.ack(0x50, packetId)
@@ -84,6 +93,7 @@ export class DeferredWrites implements CommitWaiter {
     const bucket = this.#buckets.shift()
     if (bucket === undefined || bucket.epoch !== epoch) throw new Error('commit epochs out of order')
     this.unacknowledged -= bucket.pubacks
+    this.publishes -= bucket.publishes
     if (bucket.received) for (const state of bucket.received) settle(state, failure)
     const connection = this.#connection
     if (failure) {
@@ -110,6 +120,7 @@ export class DeferredWrites implements CommitWaiter {
         openedAt: performance.now(),
         acks: 0,
         pubacks: 0,
+        publishes: 0,
         bytes: Buffer.allocUnsafe(size),
         used: 0,
         received: undefined

@@ -142,9 +142,7 @@ export class Deliverer {
     session.sendSeq = seq + 1
     session.inflight.sent(packetId, seq, qos)
     const packet = outgoing(publication, qos, retain, packetId, subscriptionIds, publication.nowMs)
-    // A QoS 2 PUBLISH must not reach the client before its packet id is on disk: after a crash it would get another one.
-    const sent = qos === 1 ? this.send(connection, packet) : this.sendDeferred(connection, packet)
-    if (!sent) this.forget(session, packetId)
+    if (!this.sendStored(connection, packet)) this.forget(session, packetId)
     return true
   }
 
@@ -185,9 +183,14 @@ export class Deliverer {
     return this.#writer.send(connection, packet)
   }
 
-  /** Sends when everything written so far is on disk. False as with send(). */
-  sendDeferred(connection: Connection, packet: OutgoingPublish): boolean {
-    return this.#writer.sendDeferred(connection, packet)
+  /**
+   * First delivery of an entry of a stored session. A QoS 2 PUBLISH must not reach the client before its packet id is on disk:
+   * after a crash it would get another one. QoS 1 waits for nothing but its place behind those. False as with send().
+   */
+  sendStored(connection: Connection, packet: OutgoingPublish): boolean {
+    const { deferred } = connection
+    const atOnce = packet.qos === 1 && (deferred === undefined || deferred.publishes === 0)
+    return atOnce ? this.#writer.send(connection, packet) : this.#writer.sendDeferred(connection, packet)
   }
 
   /** A delivery of a session is over, acknowledged or impossible. */

@@ -53,7 +53,7 @@ export class PublishWriter {
       alias === undefined ? encodePublish(packet, version) : encodeWith(packet, 5, noBytes, aliasedProperties(packet, alias))
     if (bytes.length > connection.maximumPacketSize) return this.tooLarge(connection, packet.topicName, bytes.length)
     this.#context.counters.publishSent[packet.qos]++
-    this.#context.deferred(connection).write(bytes)
+    this.#context.deferred(connection).publish(bytes)
     return true
   }
 

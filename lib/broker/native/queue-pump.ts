@@ -130,9 +130,7 @@ export class QueuePump {
     this.#context.store.markSent(session.key, entry.seq, packetId)
     this.#context.commit.schedule()
     const packet = outgoingOf({ ...entry, message: forwarded }, packetId, false, nowMs)
-    // The packet id of a QoS 2 delivery must be on disk before the client sees it, see deliver.ts.
-    const sent = entry.qos === 1 ? this.#deliverer.send(connection, packet) : this.#deliverer.sendDeferred(connection, packet)
-    if (!sent) this.#deliverer.forget(session, packetId)
+    if (!this.#deliverer.sendStored(connection, packet)) this.#deliverer.forget(session, packetId)
   }
 
   #drop(session: BrokerSession, entry: QueueEntry, reason: string): void {
