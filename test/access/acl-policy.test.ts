@@ -118,7 +118,7 @@ t.test('topics that start with $ need a rule that says so, and nobody publishes 
 })
 
 for (const clientId of ['+', '#', 'a/b', 'd1/#', '+/x', 'd1\0', '/', '']) {
-  t.test(`[MQTT-4.7.1] client id ${JSON.stringify(clientId)} does not widen an allow rule`, async t => {
+  t.test(`client id ${JSON.stringify(clientId)} does not widen an allow rule`, async t => {
     const policy = compile({ clientId })
     for (const topic of [
       'devices/d2/telemetry',

@@ -9,10 +9,10 @@ export interface KnownException {
 }
 
 const oneCodePerFilter =
-  'SUBACK must carry one return code for each filter of the SUBSCRIBE [MQTT-3.8.4-5 of 3.1.1, MQTT-3.8.4-6 of 5]. ' +
+  'SUBACK must carry one return code for each filter of the SUBSCRIBE [MQTT3-3.8.4-5] [MQTT-3.8.4-6]. ' +
   "The last of equal filters wins here, too; 'subscribe' tells of it once."
 const liveRetain =
-  'A message for an established subscription is sent with RETAIN 0, whether it waited in the queue or not [MQTT-3.3.1-9 of 3.1.1].'
+  'A message for an established subscription is sent with RETAIN 0, whether it waited in the queue or not [MQTT3-3.3.1-9].'
 
 export const knownExceptions: readonly KnownException[] = [
   {
@@ -39,7 +39,7 @@ export const knownExceptions: readonly KnownException[] = [
     file: 'basic.js',
     name: 'subscribe with messageId 0 should return suback',
     wants: 'a SUBACK for Packet Identifier 0',
-    reason: 'A SUBSCRIBE must have a non-zero Packet Identifier [MQTT-2.3.1-1 of 3.1.1]; one without is malformed.'
+    reason: 'A SUBSCRIBE must have a non-zero Packet Identifier [MQTT3-2.3.1-1]; one without is malformed.'
   },
   {
     file: 'client-pub-sub.js',
@@ -51,7 +51,7 @@ export const knownExceptions: readonly KnownException[] = [
     file: 'connect.js',
     name: 'reject client requested for unsupported protocol version',
     wants: 'the connection closed without a CONNACK',
-    reason: 'A Protocol Level that is not supported is answered with return code 1 first [MQTT-3.1.2-2 of 3.1.1].'
+    reason: 'A Protocol Level that is not supported is answered with return code 1 first [MQTT3-3.1.2-2].'
   },
   {
     file: 'prototype-keys.js',
@@ -81,7 +81,7 @@ export const knownExceptions: readonly KnownException[] = [
     file: 'topics.js',
     name: 'deliver overlapped topics respecting the maximum QoS of all the matching subscriptions - QoS 2 publish',
     wants: 'QoS 0, that of the filter that happens to match first',
-    reason: 'The message is delivered at the highest QoS of all matching filters [MQTT-3.3.5-1 of 3.1.1], as the title has it.'
+    reason: 'The message is delivered at the highest QoS of all matching filters [MQTT3-3.3.5-1], as the title has it.'
   }
 ]
 

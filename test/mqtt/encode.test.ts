@@ -17,7 +17,7 @@ const table: [title: string, version: ProtocolVersion, packet: ServerPacket, byt
     raw(0x20, 0, 0)
   ],
   [
-    '[MQTT-3.2.2-4 of 3.1.1] CONNACK that refuses and has no session',
+    '[MQTT3-3.2.2-4] CONNACK that refuses and has no session',
     4,
     { cmd: 'connack', sessionPresent: true, reasonCode: 5, properties: none },
     raw(0x20, 0, 5)

@@ -154,14 +154,14 @@ export const connectCases: PacketCase[] = [
   ]),
   ...forVersions([3, 4], version => [
     {
-      title: '[MQTT-3.1.2-22 of 3.1.1] CONNECT with a password but no user name',
+      title: '[MQTT3-3.1.2-22] CONNECT with a password but no user name',
       version,
       bytes: connect(version, 0x42, field('c'), field('pw')),
       reasonCode: 0x81,
       connackVersion: version
     },
     {
-      title: '[MQTT-3.1.3-8 of 3.1.1] CONNECT with an empty Client Identifier and a session to keep',
+      title: '[MQTT3-3.1.3-8] CONNECT with an empty Client Identifier and a session to keep',
       version,
       bytes: connect(version, 0, field('')),
       reasonCode: 0x85,

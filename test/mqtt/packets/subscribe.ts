@@ -106,13 +106,13 @@ export const subscribeCases: PacketCase[] = [
     }
   ]),
   ...forVersions([3, 4], version => ({
-    title: '[MQTT-3-8.3-4 of 3.1.1] SUBSCRIBE at QoS 3',
+    title: '[MQTT3-3.8.3-4] SUBSCRIBE at QoS 3',
     version,
     bytes: raw(0x82, 0, 10, field('a'), 3),
     reasonCode: 0x81
   })),
   {
-    title: '[MQTT-3-8.3-4 of 3.1.1] SUBSCRIBE with reserved bits beside the QoS (3.1.1)',
+    title: '[MQTT3-3.8.3-4] SUBSCRIBE with reserved bits beside the QoS (3.1.1)',
     version: 4,
     bytes: raw(0x82, 0, 10, field('a'), 4),
     reasonCode: 0x81
