@@ -4,7 +4,7 @@ import type { Section, Statement } from './statement.ts'
 
 export type Standard = 3 | 5
 
-/** All statements of one standard, from the files of statements-3/ or statements-5/; each of them exports `sections`. */
+/** All statements of one standard, from the files of statements-3/ or statements-5/; each of them exports sections or lists of them. */
 export interface Catalogue {
   standard: Standard
   sections: readonly Section[]
@@ -15,12 +15,15 @@ export interface Catalogue {
 
 /** `root`: of the repository. What is read is the list of sources, so that a deleted file is gone before it is cleaned from build/. */
 export async function loadCatalogue(root: string, standard: Standard): Promise<Catalogue> {
-  const sections: Section[] = []
-  for (const file of readdirSync(join(root, `test/conformance/statements-${standard}`)).sort()) {
-    const module = (await import(`./statements-${standard}/${file.replace(/\.ts$/, '.js')}`)) as { sections: readonly Section[] }
-    sections.push(...module.sections)
+  // A file may export a section by itself and within a list.
+  const found = new Set<Section>()
+  for (const file of readdirSync(join(root, `test/conformance/statements-${standard}`))) {
+    const module: Record<string, Section | readonly Section[]> = await import(
+      `./statements-${standard}/${file.replace(/\.ts$/, '.js')}`
+    )
+    for (const section of Object.values(module).flat()) found.add(section)
   }
-  sections.sort((a, b) => compareNumbers(a.number, b.number))
+  const sections = [...found].sort((a, b) => compareNumbers(a.number, b.number))
   const statements = new Map<string, Statement>()
   const duplicates: string[] = []
   for (const statement of sections.flatMap(section => section.statements)) {

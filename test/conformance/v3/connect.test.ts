@@ -3,7 +3,7 @@ import t from 'tap'
 import { field, join, raw } from '../../mqtt/packets/case.ts'
 import { ManualClock, TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
-import { answerTo, answerToFirst } from './wire.ts'
+import { answerTo, answerToFirst } from '../wire.ts'
 
 const clock = new ManualClock()
 const { port, broker } = await TestBroker.start(t, { clock })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { field, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
 import { type AnyPacket, RawClient } from '../../support/raw-client.ts'
-import { answerTo } from './wire.ts'
+import { answerTo } from '../wire.ts'
 
 const { port, broker } = await TestBroker.start(t)
 const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })

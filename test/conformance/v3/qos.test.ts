@@ -4,7 +4,7 @@ import type { SessionStore } from '../../../persistence/contract.ts'
 import { field, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
-import { answerTo } from './wire.ts'
+import { answerTo } from '../wire.ts'
 
 const { port } = await TestBroker.start(t)
 const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })

@@ -1,5 +1,5 @@
-import type { ProtocolVersion } from '../../../lib/mqtt/packet.ts'
-import { RawClient } from '../../support/raw-client.ts'
+import type { ProtocolVersion } from '../../lib/mqtt/packet.ts'
+import { RawClient } from '../support/raw-client.ts'
 
 const pingreq = Buffer.from([0xc0, 0])
 
@@ -13,9 +13,15 @@ export async function answerToFirst(port: number, bytes: Uint8Array, version: Pr
   return answersOf(client)
 }
 
-/** The same for bytes that come after an accepted CONNECT of this version. */
-export async function answerTo(port: number, bytes: Uint8Array, version: ProtocolVersion = 4): Promise<string[]> {
-  const { client } = await RawClient.connect(port, { version, clientId: `wire-${++clients}` })
+/** The same for bytes that come after an accepted CONNECT of this version, with these properties. */
+export async function answerTo(
+  port: number,
+  bytes: Uint8Array,
+  version: ProtocolVersion = 4,
+  properties?: object
+): Promise<string[]> {
+  const options = { version, clientId: `wire-${++clients}`, ...(properties === undefined ? {} : { properties }) }
+  const { client } = await RawClient.connect(port, options)
   client.sendBytes(Buffer.concat([bytes, pingreq]))
   return answersOf(client)
 }
