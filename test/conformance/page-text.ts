@@ -28,12 +28,15 @@ Where the standards leave a choice:
 | protocol name neither \`MQTT\` nor \`MQIsdp\` | may be answered or closed | closed without an answer |
 | protocol level above 5 | return code 1 / reason code 0x84 | 6 to 127 get the CONNACK of MQTT 5 with 0x84, others that of 3.1.1 with 1 |
 | top bit of the protocol level (bridges of other brokers) | unknown to the standards | taken in 3.1.1 and 3.1 |
-| Client Identifier longer than 23 bytes, or with other characters than letters and digits | may be allowed | allowed, also in 3.1 |
+| Client Identifier longer than 23 bytes, or with other characters than letters and digits | may be allowed from 3.1.1 on | allowed; in 3.1, where the limit is a rule, more than 23 characters get return code 2 |
 | empty Client Identifier | may be allowed with Clean Session 1 | allowed in 3.1.1 with Clean Session 1 and in MQTT 5; refused in 3.1 |
 | flags that 3.1 does not use | 3.1 says to ignore them | ignored in 3.1, refused from 3.1.1 on |
 | Topic Filters that are ill-formed | not said how to answer | SUBACK 0x8F (MQTT 5) or 0x80; the connection stays |
+| WebSocket subprotocol | \`mqtt\`; MQTT 3.1 has none of its own | \`mqtt\` where it is offered, else \`mqttv3.1\`, which clients of 3.1 offer; without either the upgrade is refused |
 | overlapping subscriptions of one client | one copy, or one each | one copy at the highest QoS, with all Subscription Identifiers |
-| a publisher without the right to publish | acknowledge or close (3.1.1) | closed; MQTT 5 gets 0x87 in PUBACK or PUBREC |
+| a publisher without the right to publish | acknowledge or close (3.1.1) | closed in 3.1.1 and 3.1; MQTT 5 gets 0x87 in PUBACK or PUBREC and stays |
+| a Keep Alive above the configured limit | not foreseen before MQTT 5 | closed without CONNACK, as no return code says it; MQTT 5 gets Server Keep Alive |
+| acknowledgements for identifiers that are not in use | not said | PUBACK and PUBCOMP are let pass, PUBREC gets PUBREL and PUBREL gets PUBCOMP (0x92 in MQTT 5) |
 | QoS 0 retained messages | may be discarded at any time | kept like others |
 | QoS 0 messages for a client that is away | may be queued | not queued |
 | topics are ordered | may be switched off | always |`

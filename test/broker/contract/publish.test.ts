@@ -57,7 +57,7 @@ t.test('a failing look-up of subscriptions ends the connection, too, and is told
   t.strictSame(await client.ended(), [])
 })
 
-t.test('[MQTT-4.3.3-2] a QoS 2 message the store refused is not taken for a duplicate when it comes again', async t => {
+t.test('[MQTT3-4.3.3-2] a QoS 2 message the store refused is not taken for a duplicate when it comes again', async t => {
   const persistence = memoryPersistence()
   const { port } = await startContractBroker(t, { persistence: persistence as never })
   const { client: subscriber } = await RawClient.connect(port, { clientId: 'subscriber' })

@@ -49,21 +49,24 @@ t.test('a stored filter that is refused when the session is resumed leaves the s
   )
 })
 
-t.test('[MQTT-3.3.5-1] overlapping filters deliver once, at the highest QoS, and take one place in the queue', async t => {
-  const { port, persistence } = await startContractBroker(t)
-  const { client } = await RawClient.connect(port, { clientId: 'overlap', clean: false })
-  await client.subscribe('a/#', 1)
-  await client.subscribe('a/+', 2)
-  await client.subscribe('a/b', 0)
-  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
-  await publisher.publish('a/b', 'live', 2)
-  t.match(await client.expect('publish'), { qos: 2 })
-  t.strictSame(await client.ping(), [])
-  await client.cut()
-  await publisher.publish('a/b', 'queued', 2)
-  const queued = await persistence.outgoingStream({ id: 'overlap' }).toArray()
-  t.equal(queued.length, 2, 'the first one is not acknowledged, the second one is there once')
-})
+t.test(
+  '[MQTT-3.3.4-2] [MQTT3-3.3.5-1] overlapping filters deliver once, at the highest QoS, and take one place in the queue',
+  async t => {
+    const { port, persistence } = await startContractBroker(t)
+    const { client } = await RawClient.connect(port, { clientId: 'overlap', clean: false })
+    await client.subscribe('a/#', 1)
+    await client.subscribe('a/+', 2)
+    await client.subscribe('a/b', 0)
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+    await publisher.publish('a/b', 'live', 2)
+    t.match(await client.expect('publish'), { qos: 2 })
+    t.strictSame(await client.ping(), [])
+    await client.cut()
+    await publisher.publish('a/b', 'queued', 2)
+    const queued = await persistence.outgoingStream({ id: 'overlap' }).toArray()
+    t.equal(queued.length, 2, 'the first one is not acknowledged, the second one is there once')
+  }
+)
 
 for (const name of ['constructor', '__proto__', 'hasOwnProperty']) {
   t.test(`client id and topic '${name}' are names as any other`, async t => {

@@ -120,7 +120,7 @@ t.test('a new policy generation is asked again for topics already in use', async
   t.match(await client.expect('puback'), { reasonCode: 0x87 })
 })
 
-t.test('[MQTT-3.2.2-5] refused, unavailable and banned are told apart', async t => {
+t.test('[MQTT-3.2.2-8] refused, unavailable and banned are told apart', async t => {
   const peer: PeerIdentity = {
     listener: 'x',
     address: '127.0.0.1',

@@ -285,6 +285,24 @@ t.test('[MQTT-4.5.0-1] a message reaches every session with a matching subscript
   t.same(await elsewhere.ping(), [])
 })
 
+t.test('[MQTT-4.8.0-1] an acknowledgement of the wrong kind closes the connection, one for nothing is let pass', async t => {
+  for (const [qos, wrong] of [
+    [1, 'pubrec'],
+    [1, 'pubcomp'],
+    [2, 'puback'],
+    [2, 'pubcomp']
+  ] as const) {
+    const topic = `wrong ${qos} ${wrong}`
+    const client = await subscriber(topic, qos)
+    client.send({ cmd: wrong, messageId: 4711 })
+    t.equal((await client.ping()).length, wrong === 'pubrec' ? 1 : 0, 'PUBREC is answered with PUBREL')
+    await publisher.publish(topic, 'x', 2)
+    const { messageId } = await client.expect('publish')
+    client.send({ cmd: wrong, messageId })
+    t.same(await client.ended(), [], `${wrong} for QoS ${qos}`)
+  }
+})
+
 t.test('[MQTT-4.8.0-2] a message that cannot be stored is not acknowledged: its connection closes', async t => {
   let failing = false
   const wrapStore = (store: SessionStore): SessionStore =>

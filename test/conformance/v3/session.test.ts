@@ -190,3 +190,42 @@ t.test('[MQTT-4.1.0-2] a session lasts as long as its connection, Clean Session 
     t.same(await client.ping(), [])
   }
 })
+
+t.test('[MQTT-3.1.2-8] the end of the broker ends the connection as well: the will reaches those who come back', async t => {
+  let started = await TestBroker.start(t)
+  const device = { clientId: 'mourner', clean: false }
+  const { client } = await RawClient.connect(started.port, device)
+  await client.subscribe('stopped', 1)
+  await client.disconnect()
+  await RawClient.connect(started.port, { clientId: 'doomed', will: { topic: 'stopped', payload: 'x', qos: 1, retain: false } })
+  started = await started.restart(t)
+  const { client: again } = await RawClient.connect(started.port, device)
+  t.match(await again.expect('publish'), { topic: 'stopped', qos: 1 })
+})
+
+t.test('an empty will with Will Retain removes what was retained', async t => {
+  await publisher.publish('presence', 'here', 1, { retain: true })
+  const watching = await watcher('presence')
+  t.match(await watching.expect('publish'), { retain: true })
+  const will = { topic: 'presence', payload: '', qos: 0, retain: true }
+  const { client } = await RawClient.connect(port, { clientId: 'presence', will })
+  await client.cut()
+  t.match(await watching.expect('publish'), { topic: 'presence', retain: false })
+  const { client: late } = await RawClient.connect(port, { clientId: 'too late' })
+  await late.subscribe('presence')
+  t.same(await late.ping(), [])
+})
+
+t.test('3.1: sessions are kept and resumed, but CONNACK does not tell', async t => {
+  const device = { clientId: 'old', clean: false, version: 3 as const }
+  const { client } = await RawClient.connect(port, device)
+  await client.subscribe('old', 1)
+  await client.disconnect()
+  await publisher.publish('old', 'queued', 1)
+  const again = await RawClient.open(port, 3)
+  again.sendConnect(device)
+  const bytes = await new Promise<Buffer>(resolve => again.socket.once('data', resolve))
+  t.same(bytes.subarray(0, 4), Buffer.from([0x20, 2, 0, 0]))
+  await again.expect('connack')
+  t.match(await again.expect('publish'), { topic: 'old', qos: 1 })
+})

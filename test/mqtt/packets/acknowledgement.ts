@@ -71,7 +71,7 @@ export const acknowledgementCases: PacketCase[] = kinds.flatMap(({ cmd, firstByt
       })
     },
     {
-      title: `[MQTT-3.4.2-1] ${NAME} with a reason code of another packet (5)`,
+      title: `[MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] ${NAME} with a reason code of another packet (5)`,
       version: 5,
       bytes: raw(firstByte, 2, 1, 0x04),
       reasonCode: 0x82
