@@ -32,7 +32,7 @@ export function planRetained(filter: string): RetainedPlan {
   const all = names[literals] === '#'
   if (literals === 0) return { exact: undefined, ranges: withoutDollar(), all, matches }
   const prefix = names.slice(0, literals).join('/')
-  // [MQTT-4.7.1-2] a/# includes its parent level a.
+  // a/# includes its parent level a (section 4.7.1.2).
   return { exact: all ? prefix : undefined, ranges: [below(prefix)], all, matches }
 }
 

@@ -237,7 +237,7 @@ export class Connection extends EventEmitter {
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
   }
 
-  /** Refuses the CONNECT: v5 gets the reason code, 3.x the return code [MQTT-3.2.2-5]. */
+  /** Refuses the CONNECT: v5 gets the reason code [MQTT-3.2.2-7], 3.x the return code [MQTT3-3.2.2-5]. */
   refuse(code: number, returnCode: number, error: Error, properties: Properties = {}): void {
     if (this.closed) return
     const connack: ConnackPacket = {

@@ -72,7 +72,7 @@ function handleControl(connection: Connection, packet: ControlPacket): void {
 function onDisconnect(connection: Connection, packet: DisconnectPacket): void {
   const expirySeconds = packet.properties.sessionExpiryInterval
   if (expirySeconds !== undefined && expirySeconds > 0 && connection.sessionExpirySeconds === 0) {
-    // [MQTT-3.1.2-11.2]: an expiry of zero in CONNECT cannot be raised later.
+    // Section 3.14.2.2.2: an expiry of zero in CONNECT cannot be raised later.
     connection.protocolError(reasonCode.protocolError, 'Session Expiry Interval raised from zero in DISCONNECT')
     return
   }

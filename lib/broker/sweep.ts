@@ -14,7 +14,7 @@ export function sweepConnections(broker: Broker, nowMs: number): void {
         connection.fail(new Error('connect did not arrive in time'), 'connect-timeout')
       continue
     }
-    // One and a half times the keep alive [MQTT-3.1.2-22]; a connection we do not read is not blamed for its silence.
+    // One and a half times the keep alive [MQTT-3.1.2-22], [MQTT3-3.1.2-24]; a connection we do not read is not blamed for its silence.
     if (connection.keepAliveSeconds > 0 && silentMs > connection.keepAliveSeconds * 1500 && !connection.suspended) {
       broker.emit('keepaliveTimeout', connection as never)
       connection.disconnect(reasonCode.keepAliveTimeout, new Error('keep alive timeout'), 'keep-alive-timeout')

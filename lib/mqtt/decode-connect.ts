@@ -77,7 +77,7 @@ function checkFlags(reader: Reader, flags: number, version: ProtocolVersion): vo
   if (version !== 3 && (flags & connectFlag.reserved) !== 0) reader.malformed('reserved Connect Flag is set [MQTT-3.1.2-3]')
   // MQTT 5 allows it, to carry credentials other than a password.
   if (version !== 5 && (flags & connectFlag.password) !== 0 && (flags & connectFlag.username) === 0) {
-    reader.malformed('Password without User Name [MQTT-3.1.2-22 of 3.1.1]')
+    reader.malformed('Password without User Name [MQTT3-3.1.2-22]')
   }
 }
 
@@ -101,10 +101,10 @@ function checkResponseTopic(reader: Reader, topic: string | undefined): void {
   if (error !== undefined) reader.fail(reasonCode.protocolError, `Response Topic: ${error}`) // [MQTT-3.3.2-14]
 }
 
-/** Who may leave the Client Identifier empty: MQTT 5 always, 3.1.1 with Clean Session [MQTT-3.1.3-7 of 3.1.1], 3.1 never. */
+/** Who may leave the Client Identifier empty: MQTT 5 always, 3.1.1 with Clean Session [MQTT3-3.1.3-7], 3.1 never. */
 function checkClientId(reader: Reader, clientId: string, clean: boolean, version: ProtocolVersion): void {
   if (clientId.length > 0 || version === 5 || (version === 4 && clean)) return
-  reader.connect = { protocolVersion: version, connackReturnCode: 2 } // [MQTT-3.1.3-8 of 3.1.1]
+  reader.connect = { protocolVersion: version, connackReturnCode: 2 } // [MQTT3-3.1.3-8]
   const message = version === 4 ? 'clientId must be given if cleanSession set to 0' : 'clientId must be supplied before 3.1.1'
   reader.fail(reasonCode.clientIdentifierNotValid, message)
 }

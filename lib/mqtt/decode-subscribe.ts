@@ -42,10 +42,10 @@ function readOptions(reader: Reader, topic: string, options: number): Subscripti
   return { topic, qos: qos as Qos, nl, rap: (options & 8) !== 0, rh: rh as 0 | 1 | 2 }
 }
 
-/** Requested QoS of 3.1 and 3.1.1; the upper bits are reserved by 3.1.1 [MQTT-3-8.3-4] and not used in 3.1. */
+/** Requested QoS of 3.1 and 3.1.1; the upper bits are reserved by 3.1.1 [MQTT3-3.8.3-4] and not used in 3.1. */
 function readRequestedQos(reader: Reader, topic: string, options: number, version: ProtocolVersion): SubscriptionRequest {
-  if (version === 4 && options > 3) reader.malformed('reserved bits of the Requested QoS are set [MQTT-3-8.3-4 of 3.1.1]')
+  if (version === 4 && options > 3) reader.malformed('reserved bits of the Requested QoS are set [MQTT3-3.8.3-4]')
   const qos = options & 3
-  if (qos === 3) reader.malformed('Requested QoS is 3 [MQTT-3-8.3-4 of 3.1.1]')
+  if (qos === 3) reader.malformed('Requested QoS is 3 [MQTT3-3.8.3-4]')
   return { topic, qos: qos as Qos, nl: false, rap: false, rh: 0 }
 }

@@ -21,7 +21,7 @@ export function decodePacket(bytes: Buffer, frame: Frame, version: ProtocolVersi
   const reader = new Reader(bytes, frame.bodyStart, frame.bodyEnd)
   const padded = isLengthPadded(bytes, frame)
   if (frame.type === packetType.connect) {
-    requireFlags(reader, frame, 0, 4) // [MQTT-2.1.3-1], 3.1.1: [MQTT-2.2.2-2]
+    requireFlags(reader, frame, 0, 4) // [MQTT-2.1.3-1], [MQTT3-2.2.2-2]
     return decodeConnect(reader, padded)
   }
   if (padded && version === 5) reader.malformed('Remaining Length is padded [MQTT-1.5.5-1]')

@@ -96,7 +96,7 @@ function encode(packet: ServerPacket, version: ProtocolVersion): Buffer {
 
 function encodeConnack(packet: ConnackPacket, version: ProtocolVersion): Buffer {
   const { reasonCode: code } = packet
-  // A refusal never claims a session [MQTT-3.2.2-6], 3.1.1: [MQTT-3.2.2-4]; in MQTT 3.1 the byte is reserved.
+  // A refusal never claims a session [MQTT-3.2.2-6], [MQTT3-3.2.2-4]; in MQTT 3.1 the byte is reserved.
   const acknowledgeFlags = packet.sessionPresent && code === 0 && version !== 3 ? 1 : 0
   if (version !== 5) {
     const returnCode = code < 0x80 ? code : (connackReturnCode(code) ?? 3)
@@ -119,7 +119,7 @@ function encodeSuback(packet: SubackPacket, version: ProtocolVersion): Buffer {
   if (version === 5) {
     return assemble(packetType.suback << 4, head, block(packet.properties, propertyOwner.acknowledgement), granted)
   }
-  // 3.1.1 knows one failure [MQTT-3.9.3-2]; 3.1 knows none and reads the two low bits, QoS 0.
+  // 3.1.1 knows one failure [MQTT3-3.9.3-2]; 3.1 knows none and reads the two low bits, QoS 0.
   const returnCodes = granted.map(code => (code > 2 ? 0x80 : code))
   return assemble(packetType.suback << 4, head, noProperties, returnCodes)
 }

@@ -12,7 +12,7 @@ export interface ConnectFailure {
 
 /**
  * A packet that breaks the protocol. Code TRB_PROTOCOL. `reasonCode` goes into the DISCONNECT of an MQTT 5 connection; 3.1 and
- * 3.1.1 connections are closed without a word [MQTT-4.8.0-1 of 3.1.1, MQTT-4.13.1-1 of 5].
+ * 3.1.1 connections are closed without a word [MQTT-4.13.1-1], [MQTT3-4.8.0-1].
  *
  * When a CONNECT failed: with `protocolVersion` 5 answer CONNACK `reasonCode` in the form of MQTT 5, otherwise answer CONNACK
  * `connackReturnCode` in the form of 3.1.1 if there is one, otherwise just close.

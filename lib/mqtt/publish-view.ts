@@ -53,7 +53,7 @@ export function viewPublish(bytes: Buffer, frame: Frame, version: ProtocolVersio
     at += 2
     if (at > end) return reasonCode.malformedPacket
     const packetId = (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]!
-    if (packetId === 0) return reasonCode.protocolError // [MQTT-2.2.1-3], 3.1.1: [MQTT-2.3.1-1]
+    if (packetId === 0) return reasonCode.protocolError // [MQTT-2.2.1-3], [MQTT3-2.3.1-1]
     view.packetId = packetId
   }
   view.qos = qos as Qos

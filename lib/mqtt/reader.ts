@@ -82,7 +82,7 @@ export class Reader {
     return Buffer.from(this.bytes.subarray(start, this.at))
   }
 
-  /** A Packet Identifier, never 0 [MQTT-2.2.1-3], 3.1.1: [MQTT-2.3.1-1]. */
+  /** A Packet Identifier, never 0 [MQTT-2.2.1-3], [MQTT3-2.3.1-1]. */
   packetIdentifier(): number {
     const id = this.twoByte('Packet Identifier')
     if (id === 0) this.fail(reasonCode.protocolError, 'Packet Identifier is 0 [MQTT-2.2.1-3]')

@@ -32,7 +32,7 @@ export class InflightWindow {
     return this.#entries.size
   }
 
-  /** A packet id that is not in use [MQTT-2.2.1-3]; 0 when all 65,535 are. */
+  /** A packet id that is not in use [MQTT-2.2.1-4], [MQTT3-2.3.1-4]; 0 when all 65,535 are. */
   allocate(): number {
     const entries = this.#entries
     if (entries.size >= 65535) return 0

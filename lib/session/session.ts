@@ -2,7 +2,7 @@ import type { Message } from '../mqtt/message.ts'
 import type { ProtocolVersion, Qos } from '../mqtt/packet.ts'
 import { InflightWindow } from './inflight-window.ts'
 
-/** Session Expiry Interval that never ends [MQTT-3.1.2-11.2]; also Clean Session 0 of 3.1/3.1.1. */
+/** Session Expiry Interval that never ends, section 3.1.2.11.2; also Clean Session 0 of 3.1/3.1.1. */
 export const neverExpires = 0xffffffff
 
 export interface SessionSubscription {

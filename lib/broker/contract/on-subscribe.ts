@@ -50,7 +50,7 @@ export class SubscribeHandler {
     const codes = answers.map(answer => ('granted' in answer ? answer.granted.qos : answer.refused))
     if (!fromProgram) {
       if (!client.connected) throw new Error('connection closed')
-      // 3.1.1 knows one failure code [MQTT-3.9.3-2].
+      // 3.1.1 knows one failure code [MQTT3-3.9.3-2].
       const wire = client.version === 5 ? codes : codes.map(code => Math.min(code, 0x80))
       client.send({ cmd: 'suback', messageId: packet.messageId, granted: wire, properties: {} })
     }

@@ -78,7 +78,7 @@ export class Sessions {
     const { registered } = client
     broker.unregistered(client)
     if (registered && !client.stored) {
-      // A session that ends with the connection takes its subscriptions along, and received QoS 2 ids [MQTT-3.1.2-6].
+      // A session that ends with the connection takes its subscriptions along, and received QoS 2 ids [MQTT-4.1.0-2], [MQTT3-3.1.2-6].
       this.#subscriber.announceUnsubscriptions(client, filters)
       const cleaned = this.#context.persistence.cleanIncoming?.(client)
       if (cleaned !== undefined) client.track(cleaned)
@@ -126,7 +126,7 @@ export class Sessions {
     const clientId = client.id ?? ''
     await this.#takeOver(client, clientId)
     const asked = packet.properties.sessionExpiryInterval ?? 0
-    // Clean Session 0 of 3.1 and 3.1.1 is a session that never expires [MQTT-3.1.2-11].
+    // Clean Session 0 of 3.1 and 3.1.1 is a session that never expires [MQTT3-3.1.2-4].
     client.expirySeconds = this.#capped(packet.protocolVersion === 5 ? asked : packet.clean ? 0 : neverExpires)
     client.stored = client.expirySeconds > 0 || !packet.clean
     client.bridge = packet.bridgeMode

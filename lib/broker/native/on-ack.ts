@@ -38,13 +38,13 @@ export class AckHandler {
     const entry = session.inflightCount > 0 ? session.inflight.get(packet.messageId) : undefined
     // An unknown id is what a client sends that acknowledges twice; harmless. The wrong type for a known id is not.
     if (entry === undefined) return
-    if (entry.qos !== 1) return connection.protocolError(reasonCode.protocolError, 'PUBACK for a QoS 2 delivery [MQTT-4.3.3-4]')
+    if (entry.qos !== 1) return connection.protocolError(reasonCode.protocolError, 'PUBACK for a QoS 2 delivery [MQTT-4.3.3-3]')
     this.#complete(connection, session, packet)
   }
 
   #onPubrec(connection: Connection, session: BrokerSession, packet: AckPacket): void {
     const entry = session.inflightCount > 0 ? session.inflight.get(packet.messageId) : undefined
-    if (entry?.qos === 1) return connection.protocolError(reasonCode.protocolError, 'PUBREC for a QoS 1 delivery [MQTT-4.3.2-4]')
+    if (entry?.qos === 1) return connection.protocolError(reasonCode.protocolError, 'PUBREC for a QoS 1 delivery [MQTT-4.3.2-3]')
     if (packet.reasonCode >= 0x80) {
       // The receiver does not want it: the delivery is over [MQTT-4.3.3-4].
       if (entry !== undefined) this.#complete(connection, session, packet)

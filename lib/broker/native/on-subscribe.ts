@@ -192,7 +192,7 @@ export class SubscribeHandler {
 
 type HookAnswer = { error?: Error; subscription?: SubscriptionRequest | null | undefined }
 
-/** 3.1.1 knows one failure code [MQTT-3.9.3-2]; 3.1 knows none, and its clients take 0x80 as the later version means it. */
+/** 3.1.1 knows one failure code [MQTT3-3.9.3-2]; 3.1 knows none, and its clients take 0x80 as the later version means it. */
 function subackCodes(connection: Connection, codes: number[]): number[] {
   return connection.version === 5 ? codes : codes.map(code => Math.min(code, 0x80))
 }

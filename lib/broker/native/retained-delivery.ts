@@ -78,7 +78,7 @@ export class RetainedDelivery {
     const publication = new Publication()
     publication.beginMessage(message, this.#context.routes.route(message.topic))
     const ids = subscription.subscriptionId > 0 ? [subscription.subscriptionId] : []
-    // Sent because of a new subscription, so RETAIN is 1 [MQTT-3.3.1-8].
+    // Sent because of a new subscription, so RETAIN is 1 [MQTT3-3.3.1-8].
     if (this.#deliverer.toSession(session, publication, subscription.qos, true, ids)) this.#context.commit.schedule()
   }
 }

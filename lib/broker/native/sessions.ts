@@ -182,7 +182,7 @@ export class Sessions {
     this.#pump.pump(session)
   }
 
-  /** Clean Session 0 of 3.1 and 3.1.1 is a session that never expires [MQTT-3.1.2-11]. */
+  /** Clean Session 0 of 3.1 and 3.1.1 is a session that never expires [MQTT3-3.1.2-4]. */
   #expiryOf(packet: ConnectPacket): number {
     if (packet.protocolVersion === 5) return this.#capped(packet.properties.sessionExpiryInterval ?? 0)
     return packet.clean ? 0 : this.#capped(neverExpires)

@@ -15,7 +15,7 @@ const cachedTopicCharsMax = 16 * 1024 * 1024
 
 const noGroups: readonly SharedGroup[] = []
 
-/** One receiving session, its overlapping subscriptions merged into one delivery [MQTT-3.3.5-1]. */
+/** One receiving session, its overlapping subscriptions merged into one delivery [MQTT-3.3.4-2], [MQTT3-3.3.5-1]. */
 export interface Target {
   readonly session: BrokerSession
   /** Highest QoS of the matching subscriptions. */
