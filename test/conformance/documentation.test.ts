@@ -6,6 +6,7 @@ import { type Catalogue, loadCatalogue, type Standard } from './catalogue.ts'
 import { type Citation, collectCitations, titlesOf } from './citations.ts'
 import { bindsServer, names, renderConformancePage } from './page.ts'
 import type { Statement } from './statement.ts'
+import { twins } from './twins.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** What the appendices of the two standards number. */
@@ -47,6 +48,17 @@ for (const { standard, statements, duplicates } of catalogues) {
     )
   })
 }
+
+t.test('statements of 3.1.1 have their twins in MQTT 5', async t => {
+  const known = (standard: Standard, id: string): boolean => {
+    const catalogue = catalogues.find(entry => entry.standard === standard)
+    return catalogue === undefined || catalogue.statements.has(id)
+  }
+  none(
+    t,
+    [...twins].filter(([id, later]) => !known(3, id) || !known(5, later)).map(([id, later]) => `${id} = ${later}`)
+  )
+})
 
 t.test('what looks like the number of a statement is one', async t => {
   none(t, citations.illFormed)

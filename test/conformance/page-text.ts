@@ -15,6 +15,7 @@ A statement that binds clients counts as binding both where the broker checks it
 protocol, and a server has to answer that. "Closes" means: an MQTT 5 client gets a DISCONNECT (or, before it is connected, a
 CONNACK) with the reason code first, clients of 3.1.1 and 3.1 get nothing, as there is nothing to tell them with. In titles and
 comments the numbers of MQTT 5 begin with \`MQTT-\`, those of 3.1.1 with \`MQTT3-\`, but in \`test/conformance/v3\` all are of 3.1.1.
+Where MQTT 5 has a statement of 3.1.1 too, the sources cite it by its number there; the table of 3.1.1 shows them as well.
 
 ## Decisions
 

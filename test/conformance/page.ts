@@ -2,6 +2,7 @@ import type { Catalogue, Standard } from './catalogue.ts'
 import type { Citation, Citations } from './citations.ts'
 import { introduction } from './page-text.ts'
 import type { Section, Statement } from './statement.ts'
+import { twins } from './twins.ts'
 
 /** docs/conformance.md, made from the catalogues, the titles of the tests and the comments of the sources. */
 export function renderConformancePage(catalogues: readonly Catalogue[], citations: Citations, paho: string | undefined): string {
@@ -28,11 +29,13 @@ function counts({ standard, statements }: Catalogue): string {
 
 class Rows {
   readonly #proofs: Map<string, string[]>
-  readonly #sources: Map<string, string[]>
+  readonly #sources: (id: string) => string[]
 
   constructor(standard: Standard, citations: Citations) {
     this.#proofs = filesById(citations.proofs, standard)
-    this.#sources = filesById(citations.sources, standard)
+    const own = filesById(citations.sources, standard)
+    const later = filesById(standard === 3 ? citations.sources : [], 5)
+    this.#sources = id => [...new Set([...(own.get(id) ?? []), ...(later.get(twins.get(id) ?? '') ?? [])])].sort()
   }
 
   section({ number, title, statements }: Section): string {
@@ -44,8 +47,7 @@ class Rows {
     ]
     for (const { id, binds, does } of statements) {
       const tests = this.#proofs.get(id) ?? []
-      const sources = this.#sources.get(id) ?? []
-      lines.push(`| ${id.slice(5)} | ${binds} | ${escaped(does)} | ${links(tests)} | ${links(sources)} |`)
+      lines.push(`| ${id.slice(5)} | ${binds} | ${escaped(does)} | ${links(tests)} | ${links(this.#sources(id))} |`)
     }
     return lines.join('\n')
   }
