@@ -126,7 +126,6 @@ export class GroupCommit {
     } else {
       error = await this.#syncAll(store)
     }
-    this.#running = false
     sealed.error ??= error
     const decided = this.#sealed
     this.#sealed = []
@@ -134,6 +133,9 @@ export class GroupCommit {
       const failure = error && { error, failedStreams }
       for (const waiter of waiters) waiter.committed(epoch, failure)
     }
+    // Only now: what waiters write or join is scheduled below, once. A second attempt running beside the first would tell its
+    // waiters that they are on disk while the first still syncs.
+    this.#running = false
     if (this.#stopped || (this.#waiters.length === 0 && !this.#dirty())) return
     if (error) this.#retryLater()
     else this.schedule()

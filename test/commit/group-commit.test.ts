@@ -170,3 +170,32 @@ t.test('what is appended after a stream has failed is not failed with it, howeve
   while (told.length < 4) await turn()
   t.same(told[3], ['after both', undefined])
 })
+
+t.test('what a waiter writes when it hears of a failure is not told to be on disk by the attempt after that failure', async t => {
+  const timers: (() => void)[] = []
+  t.capture(globalThis, 'setTimeout', ((run: () => void) => timers.push(run)) as never)
+  const fireTimers = async () => {
+    for (const run of timers.splice(0)) run()
+    await turn()
+  }
+  const stream = new ManualMember('telemetry')
+  const commit = new GroupCommit({ store: undefined, streams: [stream] })
+  const told: string[] = []
+  stream.dirty = true
+  commit.join({
+    committed: () => {
+      stream.dirty = true
+      commit.join({ committed: () => told.push('written again') })
+    }
+  })
+  await turn()
+  stream.syncs[0]?.reject(new Error('ENOSPC'))
+  await turn()
+  await fireTimers()
+  t.equal(stream.syncs.length, 2)
+  await fireTimers()
+  t.same(told, [], 'its sync has not returned yet')
+  stream.syncs[1]?.resolve()
+  await turn()
+  t.same(told, ['written again'])
+})
