@@ -202,7 +202,7 @@ export class Connection extends EventEmitter {
           this.#neededBytes = frame.bodyEnd > end ? frame.bodyEnd - at : 0
           break
         }
-        if (next === -1) this.protocolError(reasonCode.malformedPacket, 'Remaining Length is longer than four bytes [MQTT-2.1.4]')
+        if (next === -1) this.protocolError(reasonCode.malformedPacket, 'Remaining Length is longer than four bytes')
         else this.protocolError(reasonCode.packetTooLarge, `packet is larger than maxPacketBytes (${maxPacketBytes})`)
         break
       }

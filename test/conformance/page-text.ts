@@ -28,7 +28,7 @@ Where the standards leave a choice:
 | Remaining Length with more bytes than needed | MQTT 5 forbids it, 3.1.1 is silent | malformed in MQTT 5, taken in 3.1.1 and 3.1 |
 | protocol name neither \`MQTT\` nor \`MQIsdp\` | may be answered or closed | closed without an answer |
 | protocol level above 5 | return code 1 / reason code 0x84 | 6 to 127 get the CONNACK of MQTT 5 with 0x84, others that of 3.1.1 with 1 |
-| top bit of the protocol level (bridges of other brokers) | unknown to the standards | taken in 3.1.1 and 3.1 |
+| top bit of the protocol level (bridges of other brokers) | unknown to the standards | taken in 3.1.1 and 3.1: such a client gets no messages of its own, and RETAIN as published |
 | Client Identifier longer than 23 bytes, or with other characters than letters and digits | may be allowed from 3.1.1 on | allowed; in 3.1, where the limit is a rule, more than 23 characters get return code 2 |
 | empty Client Identifier | may be allowed with Clean Session 1 | allowed in 3.1.1 with Clean Session 1 and in MQTT 5; refused in 3.1 |
 | flags that 3.1 does not use | 3.1 says to ignore them | ignored in 3.1, refused from 3.1.1 on |
