@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { InflightWindow } from '../../lib/session/inflight-window.ts'
 
-t.test('[MQTT-2.2.1-4] a packet id in use is never given again', t => {
+t.test('[MQTT-2.2.1-4] [MQTT3-2.3.1-4] a packet id in use is never given again', t => {
   const window = new InflightWindow()
   const used = new Set<number>()
   for (let i = 0; i < 65535; i++) {

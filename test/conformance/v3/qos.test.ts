@@ -29,7 +29,7 @@ t.test('[MQTT-2.3.1-1] Packet Identifier 0 closes the connection', async t => {
 t.test('[MQTT-2.3.1-4] [MQTT-4.3.2-1] identifiers are not 0, not in use, and free again after PUBACK', async t => {
   const client = await subscriber('ids', 1)
   const inUse = new Set<number>()
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 60; i++) {
     await publisher.publish('ids', String(i), 1)
     const packet = await client.expect('publish')
     t.notOk(inUse.has(Number(packet.messageId)) || packet.messageId === 0 || packet.dup)
@@ -37,28 +37,6 @@ t.test('[MQTT-2.3.1-4] [MQTT-4.3.2-1] identifiers are not 0, not in use, and fre
     if (i % 3 === 0) inUse.add(Number(packet.messageId))
     else client.send({ cmd: 'puback', messageId: packet.messageId })
   }
-})
-
-t.test('[MQTT-2.3.1-4] more messages than there are identifiers pass, each with one that is free', async t => {
-  const client = await subscriber('wrap', 1)
-  const { client: held } = await RawClient.connect(port, { clientId: 'wrapping' })
-  await publisher.publish('wrap', 'never acknowledged', 1)
-  const kept = (await client.expect('publish')).messageId
-  const total = 66_000
-  const arrived = (async () => {
-    for (let left = total; left > 0; left--) {
-      const packet = await client.expect('publish')
-      if (packet.messageId === kept || packet.messageId === 0) t.fail(`identifier ${packet.messageId} is in use`)
-      client.send({ cmd: 'puback', messageId: packet.messageId })
-    }
-  })()
-  for (let sent = 0; sent < total; sent += 500) {
-    held.socket.cork()
-    for (let id = 1; id <= 500; id++) held.send(publish('wrap', 1, id))
-    held.socket.uncork()
-    for (let id = 1; id <= 500; id++) await held.expect('puback')
-  }
-  await arrived
 })
 
 t.test('[MQTT-2.3.1-5] [MQTT-4.3.1-1] QoS 0 has neither identifier nor DUP, in both directions', async t => {
