@@ -13,6 +13,7 @@ import { Connection } from './connection.ts'
 import { ContractEngine } from './contract/engine.ts'
 import type { ContractPacket } from './contract/plug-ins.ts'
 import { type DisconnectOptions, disconnectCode } from './disconnect-code.ts'
+import { EndingTransports, lingerMs } from './ending-transports.ts'
 import type { Done, Engine } from './engine.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
 import { type BrokerFeatures, defaultFeatures } from './features.ts'
@@ -27,8 +28,6 @@ export type { BrokerLogger, BrokerOptions, Clock } from './broker-options.ts'
 
 /** How often time-driven work is looked at: keep alive, timeouts, expiry. Milliseconds. */
 const sweepIntervalMs = 250
-/** A transport that is being ended gets this long to take its last bytes. Milliseconds. */
-const lingerMs = 2000
 
 const aedesDefaults = new Aedes()
 
@@ -66,7 +65,7 @@ export class Broker extends Aedes {
   readonly assignedClientIdPrefix: string
   readonly #native: NativeEngine | undefined
   readonly #contract: ContractEngine | undefined
-  readonly #ending = new Map<Duplex, number>()
+  readonly #ending = new EndingTransports()
   #compiledGeneration = 0
   #closing: Promise<void> | undefined
   #sweepTimer: NodeJS.Timeout | undefined
@@ -189,10 +188,11 @@ export class Broker extends Aedes {
       deadline = setTimeout(resolve, lingerMs)
     })
     await Promise.race([Promise.all(ended), late])
-    clearTimeout(deadline)
     await native.drain()
     native.stop()
-    for (const stream of this.#ending.keys()) stream.destroy()
+    await Promise.race([this.#ending.over(), late])
+    clearTimeout(deadline)
+    this.#ending.cutAll()
     this.#stopTimers()
     this.emit('closed')
     await new Promise<void>(resolve => this.mq.close(() => resolve()))
@@ -343,11 +343,9 @@ export class Broker extends Aedes {
     this.emit(id === null ? 'connectionError' : 'clientError', connection as never, error)
   }
 
-  /** Ends a transport after its last bytes; one that does not take them is cut after a while. */
+  /** Ends a transport after its last bytes; a peer that does not take them, or does not close its side, is cut after a while. */
   endTransport(stream: Duplex): void {
-    this.#ending.set(stream, this.clock.now() + lingerMs)
-    stream.once('close', () => this.#ending.delete(stream))
-    stream.end(() => stream.destroy())
+    this.#ending.end(stream, this.clock.now())
   }
 
   /** The policy was reloaded: every connection's rights are compiled anew. */
@@ -364,11 +362,7 @@ export class Broker extends Aedes {
     const nowMs = this.clock.now()
     if (this.#compiledGeneration !== this.policyGeneration) this.refreshPolicies()
     sweepConnections(this, nowMs)
-    for (const [stream, deadlineMs] of this.#ending) {
-      if (deadlineMs > nowMs) continue
-      this.#ending.delete(stream)
-      stream.destroy()
-    }
+    this.#ending.sweep(nowMs)
     this.engine.sweep(nowMs)
   }
 

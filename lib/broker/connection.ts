@@ -304,7 +304,7 @@ export class Connection extends EventEmitter {
     })
   }
 
-  /** Sends what is queued, then ends the transport. */
+  /** Sends what is queued, then ends the transport: gently, when the peer was told anything at all. */
   #end(closeReason: string, error: Error | undefined): void {
     this.closeReason = closeReason
     this.outbound.flush()
@@ -333,7 +333,7 @@ export class Connection extends EventEmitter {
     this.closed = true
     this.#parts = undefined
     this.broker.forget(this)
-    if (flush && this.outbound.waitingBytes > 0) this.broker.endTransport(this.conn)
+    if (flush && this.outbound.bytesSent > 0) this.broker.endTransport(this.conn)
     else this.conn.destroy()
     const settled: Done = error => {
       this.connected = false
