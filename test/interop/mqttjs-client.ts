@@ -5,50 +5,56 @@ import type { EveryTransport, Transport } from './every-transport.ts'
 
 export type Version = 3 | 4 | 5
 
-/** MQTT.js with its CONNACK and an inbox. */
+export type MqttJsOptions = IClientOptions & { protocolVersion: Version }
+
+interface Teardown {
+  teardown(fn: () => unknown): unknown
+}
+
+/** MQTT.js with its CONNACK, an inbox, and the packets that came over the wire. */
 export class MqttJs {
   readonly client: MqttClient
-  readonly connack: IConnackPacket
+  connack: IConnackPacket | undefined
+  /** PUBLISH packets as they came, in order: a topic that an alias stands for is empty here. */
+  readonly onTheWire: IPublishPacket[] = []
   readonly #inbox: IPublishPacket[] = []
 
-  private constructor(client: MqttClient, connack: IConnackPacket) {
+  private constructor(client: MqttClient) {
     this.client = client
-    this.connack = connack
+    client.on('connect', connack => {
+      this.connack = connack
+    })
+    client.on('packetreceive', packet => {
+      if (packet.cmd === 'publish') this.onTheWire.push({ ...packet })
+    })
+    client.on('message', (topic, _payload, packet) => this.#inbox.push({ ...packet, topic }))
   }
 
-  static async connect(
-    t: { teardown(fn: () => unknown): unknown },
-    broker: EveryTransport,
-    transport: Transport,
-    options: IClientOptions & { protocolVersion: Version }
-  ): Promise<MqttJs> {
+  /** Connects over one of the transports. */
+  static connect(t: Teardown, broker: EveryTransport, transport: Transport, options: MqttJsOptions): Promise<MqttJs> {
     const secure = transport === 'tls' || transport === 'wss'
-    const client = mqtt.connect(broker.url(transport), {
+    return MqttJs.open(t, broker.url(transport), secure ? { ca: readFileSync(broker.caFile), ...options } : options)
+  }
+
+  static async open(t: Teardown, url: string, options: MqttJsOptions): Promise<MqttJs> {
+    const client = mqtt.connect(url, {
       reconnectPeriod: 0,
       ...(options.protocolVersion === 3 ? { protocolId: 'MQIsdp' as const } : {}),
-      ...(secure ? { ca: readFileSync(broker.caFile) } : {}),
       ...options
     })
     t.teardown(() => client.endAsync(true))
-    const early: IPublishPacket[] = []
-    const keep = (_topic: string, _payload: Buffer, packet: IPublishPacket) => early.push(packet)
-    // A resumed session's messages may arrive with the CONNACK.
-    client.on('message', keep)
-    const connack = await new Promise<IConnackPacket>((resolve, reject) => {
-      client.once('connect', resolve)
+    const opened = new MqttJs(client)
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve())
       client.once('error', reject)
       client.once('close', () => reject(new Error('the connection was closed')))
     })
-    const connected = new MqttJs(client, connack)
-    connected.#inbox.push(...early)
-    client.off('message', keep)
-    client.on('message', (_topic, _payload, packet) => connected.#inbox.push(packet))
     client.on('error', () => {})
-    return connected
+    return opened
   }
 
-  /** The arguments of the next event of that name; 'error' is no special case. */
-  event(name: 'message' | 'close' | 'disconnect' | 'error' | 'packetreceive'): Promise<unknown[]> {
+  /** The arguments of the next event of that name. */
+  event(name: 'message' | 'close' | 'disconnect' | 'connect' | 'packetreceive'): Promise<unknown[]> {
     // Its own type of emitter is none to Node's types.
     return once(this.client as unknown as EventEmitter, name)
   }
@@ -66,6 +72,15 @@ export class MqttJs {
       const payload = String((await this.next()).payload)
       if (payload === last) return payloads
       payloads.push(payload)
+    }
+  }
+
+  /** A round trip: what the broker sent before has arrived. */
+  async ping(): Promise<void> {
+    this.client.sendPing()
+    for (;;) {
+      const [packet] = (await this.event('packetreceive')) as [{ cmd: string }]
+      if (packet.cmd === 'pingresp') return
     }
   }
 

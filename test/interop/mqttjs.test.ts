@@ -85,7 +85,7 @@ for (const transport of transports) {
       for (const qos of [1, 2] as const) {
         t.test(`a session is kept with its subscriptions and delivers what came meanwhile at QoS ${qos}, in order`, async t => {
           const first = await connect(t, 'away', resumable)
-          t.equal(first.connack.sessionPresent, false)
+          t.equal(first.connack?.sessionPresent, false)
           await first.client.subscribeAsync(`${room}/away/#`, { qos: 2 })
           await first.client.endAsync()
           const publisher = await connect(t, 'publisher')
@@ -93,15 +93,27 @@ for (const transport of transports) {
           for (const payload of sent) await publisher.client.publishAsync(`${room}/away/${payload}`, payload, { qos })
           const second = await connect(t, 'away', resumable)
           // 3.1 has no such flag.
-          t.equal(second.connack.sessionPresent, protocolVersion !== 3)
+          t.equal(second.connack?.sessionPresent, protocolVersion !== 3)
           await publisher.client.publishAsync(`${room}/away/end`, 'end', { qos })
           t.same(await second.until('end'), sent)
           await second.client.endAsync()
           // A clean start forgets it.
           const third = await connect(t, 'away')
-          t.equal(third.connack.sessionPresent, false)
+          t.equal(third.connack?.sessionPresent, false)
         })
       }
+
+      t.test('the members of a shared subscription get each message once, together', async t => {
+        const members = [await connect(t, 'member-1'), await connect(t, 'member-2')] as const
+        for (const { client } of members) await client.subscribeAsync([`$share/team/${room}/work`, `${room}/end`], { qos: 1 })
+        const publisher = await connect(t, 'publisher')
+        const sent = Array.from({ length: 10 }, (_, i) => `job ${i}`)
+        for (const payload of sent) await publisher.client.publishAsync(`${room}/work`, payload, { qos: 1 })
+        await publisher.client.publishAsync(`${room}/end`, 'end', { qos: 1 })
+        const shares = [await members[0].until('end'), await members[1].until('end')] as const
+        t.same(shares.flat().sort(), sent)
+        t.ok(shares[0].length > 0 && shares[1].length > 0, 'both worked')
+      })
 
       t.test('a second connection with the client id ends the first', async t => {
         const first = await connect(t, 'same')
