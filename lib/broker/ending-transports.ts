@@ -8,9 +8,9 @@ const endingMax = 1000
 /**
  * Transports after the last packet to them.
  *
- * Closing a socket that has unread bytes, or gets more, makes the kernel send a TCP reset, and a peer that is reset may never read what was
- * sent before: the DISCONNECT that says why, acknowledgements. So only our side is closed at first; what still arrives is read
- * and thrown away until the peer closes its side too, for a bounded time.
+ * Closing a socket that has unread bytes, or gets more, makes the kernel send a TCP reset, and a peer that is reset may never
+ * read what was sent before: the DISCONNECT that says why, acknowledgements. So only our side is closed at first; what still
+ * arrives is read and thrown away until the peer closes its side too, for a bounded time.
  */
 export class EndingTransports {
   /** By when the peer has to be done. Epoch milliseconds. */

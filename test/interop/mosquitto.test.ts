@@ -76,6 +76,17 @@ for (const transport of ['tcp', 'tls'] as const) {
         )
       })
 
+      t.test('a stream is read from its beginning, then as it grows', async t => {
+        const topic = `devices/${room}`
+        await clients.publish(['-q', '1', '-t', topic], ['one', 'two', 'three'])
+        const reader = clients.start(t, id('reader'), ['-q', '1', '-t', `$stream/telemetry/earliest/${topic}`, '-C', '4'])
+        await clients.publish(['-q', '1', '-t', topic, '-m', 'four'])
+        t.same(
+          await reader.ended(),
+          ['one', 'two', 'three', 'four'].map(payload => `${topic} 1 0 ${payload}`)
+        )
+      })
+
       t.test('the members of a shared subscription get each message once, together', async t => {
         const topic = `${room}/work`
         const subscription = ['-q', '1', '-t', `$share/team/${topic}`, '-C', '2']

@@ -104,6 +104,19 @@ for (const transport of transports) {
         })
       }
 
+      t.test('a stream is read from its beginning, and a session goes on where it acknowledged', async t => {
+        const topic = `devices/${room}`
+        const device = await connect(t, 'device')
+        for (const payload of ['one', 'two']) await device.client.publishAsync(topic, payload, { qos: 1 })
+        const first = await connect(t, 'reader', resumable)
+        await first.client.subscribeAsync(`$stream/telemetry/earliest/${topic}`, { qos: 1 })
+        for (const payload of ['one', 'two']) t.match(await first.next(), { topic, payload: Buffer.from(payload) })
+        await first.client.endAsync()
+        for (const payload of ['three', 'end']) await device.client.publishAsync(topic, payload, { qos: 1 })
+        const second = await connect(t, 'reader', resumable)
+        t.same(await second.until('end'), ['three'])
+      })
+
       t.test('the members of a shared subscription get each message once, together', async t => {
         const members = [await connect(t, 'member-1'), await connect(t, 'member-2')] as const
         for (const { client } of members) await client.subscribeAsync([`$share/team/${room}/work`, `${room}/end`], { qos: 1 })
