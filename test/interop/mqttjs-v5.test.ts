@@ -37,6 +37,22 @@ t.test('a request is answered on its response topic with its correlation data, o
   }
 })
 
+t.test('a requester that asks is told where its replies may go, and finds them there', async t => {
+  const requester = await connect(t, 'informed', { properties: { requestResponseInformation: true } })
+  const room = requester.connack?.properties?.responseInformation
+  t.equal(room, 'responses/informed/')
+  await requester.client.subscribeAsync(`${room}#`, { qos: 1 })
+  const responder = await connect(t, 'informed-responder')
+  t.equal(responder.connack?.properties?.responseInformation, undefined)
+  await responder.client.subscribeAsync('requests/informed', { qos: 1 })
+  const properties = { responseTopic: `${room}sum`, correlationData: Buffer.from('1') }
+  await requester.client.publishAsync('requests/informed', '1 + 1', { qos: 1, properties })
+  const request = await responder.next()
+  const { responseTopic = '', correlationData = Buffer.alloc(0) } = request.properties ?? {}
+  await responder.client.publishAsync(responseTopic, '2', { qos: 1, properties: { correlationData } })
+  t.match(await requester.next(), { topic: `${room}sum`, payload: Buffer.from('2'), properties: { correlationData } })
+})
+
 t.test('a message carries the identifiers of all subscriptions that match', async t => {
   const { client, next } = await subscriber(t, 'identified')
   await client.subscribeAsync('id/#', { qos: 1, properties: { subscriptionIdentifier: 1 } })
@@ -166,6 +182,48 @@ t.test('MQTT.js may use as many topic aliases as it is told, and reuses them', a
     sent.some(({ topic }) => topic === ''),
     'an alias stood for its topic'
   )
+})
+
+t.test('the broker sets as many topic aliases as MQTT.js allows, and sends the topics of further ones', async t => {
+  const reader = await connect(t, 'aliased', { properties: { topicAliasMaximum: 2 } })
+  await reader.client.subscribeAsync('to-alias/#', { qos: 2 })
+  const topics = ['a', 'a', 'b', 'c', 'c', 'a', 'b'].map(level => `to-alias/${level}`)
+  for (const [i, topic] of topics.entries()) {
+    await reader.client.publishAsync(topic, topic, { qos: i % 2 === 0 ? 0 : 1 })
+    t.match(await reader.next(), { topic, payload: Buffer.from(topic) })
+  }
+  // MQTT.js 5.16 puts a QoS 2 message away without the topic that its alias stood for.
+  await reader.client.publishAsync('to-alias/a', 'to-alias/a', { qos: 2 })
+  t.match(await reader.next(), { payload: Buffer.from('to-alias/a') })
+  t.same(
+    reader.onTheWire.map(({ topic, properties }) => [topic, properties?.topicAlias]),
+    [
+      ['to-alias/a', 1],
+      ['', 1],
+      ['to-alias/b', 2],
+      ['to-alias/c', undefined],
+      ['to-alias/c', undefined],
+      ['', 1],
+      ['', 2],
+      ['', 1]
+    ]
+  )
+})
+
+t.test('topic aliases end with the connection, and a session that is resumed gets them anew', async t => {
+  const options = { clean: false, properties: { topicAliasMaximum: 2, sessionExpiryInterval: 3600 } }
+  const first = await connect(t, 'aliased-again', options)
+  await first.client.subscribeAsync('again/#', { qos: 1 })
+  const publisher = await connect(t, 'publisher')
+  for (const payload of ['one', 'two']) await publisher.client.publishAsync('again/a', payload, { qos: 1 })
+  t.same([(await first.next()).topic, (await first.next()).topic], ['again/a', 'again/a'])
+  await first.client.endAsync()
+  for (const payload of ['three', 'four']) await publisher.client.publishAsync('again/a', payload, { qos: 1 })
+  const second = await connect(t, 'aliased-again', options)
+  await publisher.client.publishAsync('again/a', 'five', { qos: 1 })
+  for (const payload of ['three', 'four', 'five'])
+    t.match(await second.next(), { topic: 'again/a', payload: Buffer.from(payload) })
+  t.match(second.onTheWire, [{ topic: 'again/a' }, { topic: '' }, { topic: '' }])
 })
 
 t.test('the broker does not use topic aliases towards a client that allows none', async t => {
