@@ -5,7 +5,7 @@ import type { EveryTransport, Transport } from './every-transport.ts'
 
 export type MosquittoVersion = 'mqttv31' | 'mqttv311' | 'mqttv5'
 
-/** Why tests with mosquitto_pub and mosquitto_sub cannot run here; false when they can. On CI their absence is a failure, not a skip. */
+/** Why Mosquitto's clients cannot be tried here; false when they can. On CI their absence is a failure, not a skip. */
 export function mosquittoMissing(): string | false {
   if (spawnSync('mosquitto_sub', ['--help']).error === undefined) return false
   if (process.env.CI) throw new Error('mosquitto_sub is not installed: it is one of the clients this broker is tried with')
