@@ -9,7 +9,7 @@ The suites are loaded, not changed, with three differences from starting them as
 - `will_message_test` runs as well: unittest does not find it, as its name does not start with `test`.
 - A test that returns False has failed. Some catch what goes wrong and only return it.
 - Unless --as-written is given, a SUBACK with reason code 0x87 reaches `test_subscribe_failure` as 0x80. The suite knows 0x80 only;
-  the standard lists 0x87 (Not authorized) among the codes of a SUBACK as well (MQTT 5, section 3.9.3, table 3-8).
+  the standard lists 0x87 (Not authorized) among the codes of a SUBACK as well (MQTT 5, section 3.9.3).
 """
 
 import argparse
