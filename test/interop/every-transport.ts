@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
-import { makeAuthority, opensslMissing } from '../listener/certificates.ts'
+import { type CertificateAuthority, makeAuthority, opensslMissing } from '../listener/certificates.ts'
 
 export type Transport = 'tcp' | 'tls' | 'ws' | 'wss'
 
@@ -18,28 +18,38 @@ export function cannotUse(transport: Transport): string | false {
 /** A whole server with a listener of each kind, in this process, so that tests can see what it sees. */
 export class EveryTransport {
   readonly server: Server
-  /** The authority that signed the server's certificate. */
-  readonly caFile: string
+  /** Who signed the server's certificate; undefined without openssl, and then there is neither TLS nor wss. */
+  readonly authority: CertificateAuthority | undefined
 
-  private constructor(server: Server, caFile: string) {
+  private constructor(server: Server, authority: CertificateAuthority | undefined) {
     this.server = server
-    this.caFile = caFile
+    this.authority = authority
   }
 
-  /** `yaml` is added to the configuration. */
-  static async start(t: { teardown(fn: () => unknown): unknown }, yaml = ''): Promise<EveryTransport> {
+  /** `yaml` is added to the configuration, `secure` to the settings of the TLS and wss listeners. */
+  static async start(
+    t: { teardown(fn: () => unknown): unknown },
+    yaml = '',
+    secure = 'clientCertificate: none'
+  ): Promise<EveryTransport> {
     const folder = await mkdtemp(join(tmpdir(), 'tributary-interop-'))
     t.teardown(() => rm(folder, { recursive: true, force: true }))
     const listeners = ['{ type: tcp, port: 0 }', '{ type: ws, port: 0 }']
-    const secure = opensslMissing() === false
-    if (secure) {
-      const { certFile, keyFile } = makeAuthority(folder).issue('server')
-      for (const type of ['tls', 'wss']) listeners.push(`{ type: ${type}, port: 0, cert: ${certFile}, key: ${keyFile} }`)
+    const authority = opensslMissing() === false ? makeAuthority(folder) : undefined
+    if (authority) {
+      const { certFile, keyFile } = authority.issue('server')
+      const files = `cert: ${certFile}, key: ${keyFile}, ca: ${authority.caFile}`
+      for (const type of ['tls', 'wss']) listeners.push(`{ type: ${type}, port: 0, ${files}, ${secure} }`)
     }
     const text = `data: data\nlisteners: [${listeners.join(', ')}]\nadmin: false\n${yaml}\n`
     const server = await Server.start(parseConfig(text, join(folder, 'tributary.yaml')))
     t.teardown(() => server.close())
-    return new EveryTransport(server, secure ? join(folder, 'ca.pem') : '')
+    return new EveryTransport(server, authority)
+  }
+
+  /** The file of the authority's certificate. */
+  get caFile(): string {
+    return this.authority?.caFile ?? ''
   }
 
   url(transport: Transport): string {
