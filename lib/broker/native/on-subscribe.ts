@@ -185,7 +185,8 @@ export class SubscribeHandler {
     if (!existing) session.subscriptions.set(wanted.topic, subscription)
     this.#subscriptions.granted(subscription, packet, existing !== undefined)
     if (session.stored) store.putSubscription(session.key, storedSubscription(subscription))
-    granted.push({ subscription, existed: existing !== undefined })
+    // A copy: a later filter of this packet may replace it, and retained messages go by what this one asked [MQTT-3.8.4-5].
+    granted.push({ subscription: { ...subscription }, existed: existing !== undefined })
     return subscription.qos
   }
 }
