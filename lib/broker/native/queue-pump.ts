@@ -79,6 +79,7 @@ export class QueuePump {
           session.sendSeq = entry.seq + 1
         }
       }
+      this.#releaseRest(session, connection)
     } catch (error) {
       const cause = error instanceof Error ? error : new Error(String(error))
       connection.disconnect(reasonCode.implementationSpecificError, cause, 'queue-unavailable')
@@ -89,6 +90,21 @@ export class QueuePump {
       session.pumpAgain = false
       this.pump(session)
     } else this.#subscriptions.serve(session)
+  }
+
+  /** Full is the window for PUBLISH only: a PUBREL of an earlier connection does not wait behind those [MQTT-3.3.4-10]. */
+  #releaseRest(session: BrokerSession, connection: Connection): void {
+    const { inflight } = session
+    if (inflight.size === inflight.outstanding || session.connection !== connection) return
+    if (!connection.connected || connection.closed || connection.congestedSinceMs !== 0) return
+    for (const [packetId, { state, outstanding }] of inflight.entries()) {
+      if (state === 'released' && !outstanding) this.#release(session, connection, packetId)
+    }
+  }
+
+  #release(session: BrokerSession, connection: Connection, packetId: number): void {
+    session.inflight.resent(packetId)
+    connection.send({ cmd: 'pubrel', messageId: packetId, reasonCode: 0, properties: {} })
   }
 
   #mayPump(session: BrokerSession, connection: Connection): boolean {
@@ -107,11 +123,11 @@ export class QueuePump {
     if (entry.packetId !== 0) {
       const known = inflight.get(entry.packetId)
       if (known === undefined || known.seq !== entry.seq) return // acknowledged while it was being read
-      inflight.resent(entry.packetId)
       if (known.state === 'released') {
-        connection.send({ cmd: 'pubrel', messageId: entry.packetId, reasonCode: 0, properties: {} })
+        if (!known.outstanding) this.#release(session, connection, entry.packetId)
         return
       }
+      inflight.resent(entry.packetId)
       // DUP marks a delivery attempt that may not be the first [MQTT-3.3.1-1]; an unfinished one is sent even if it expired since.
       const packet = outgoingOf(entry, entry.packetId, true, nowMs)
       if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, entry.packetId)
