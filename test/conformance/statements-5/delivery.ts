@@ -141,7 +141,7 @@ export const deliverySections: readonly Section[] = [
       {
         id: 'MQTT-4.6.0-1',
         binds: 'client',
-        does: 'Sends PUBLISH packets again in the order in which it sent them first; the broker does so too.'
+        does: 'Sends PUBLISH packets again in the order in which it sent them first; the broker does so for each QoS.'
       },
       {
         id: 'MQTT-4.6.0-2',
