@@ -176,7 +176,7 @@ export const subscribeSections: readonly Section[] = [
       {
         id: 'MQTT-3.11.3-2',
         binds: 'server',
-        does: 'Says 0x00 for a subscription removed and 0x11 for one that did not exist.'
+        does: 'Says 0x00 for a subscription removed, 0x11 for one that did not exist and 0x8F for what is no Topic Filter.'
       }
     ]
   }

@@ -20,9 +20,19 @@ t.test('[MQTT-4.3.1-1] a QoS 0 message is sent with QoS 0 and without DUP', asyn
   t.match(await client.expect('publish'), { qos: 0, dup: false })
 })
 
-for (const qos of [1, 2] as const) {
-  const ids = qos === 1 ? '[MQTT-4.3.2-1] [MQTT-4.3.2-2]' : '[MQTT-4.3.3-1] [MQTT-4.3.3-2]'
-  t.test(`${ids} each QoS ${qos} message is first sent with QoS ${qos}, an unused Packet Identifier and without DUP`, async t => {
+const firstDeliveries = [
+  {
+    title: '[MQTT-4.3.2-1] [MQTT-4.3.2-2] a QoS 1 message is first sent with an unused Packet Identifier and without DUP',
+    qos: 1
+  },
+  {
+    title: '[MQTT-4.3.3-1] [MQTT-4.3.3-2] a QoS 2 message is first sent with an unused Packet Identifier and without DUP',
+    qos: 2
+  }
+] as const
+
+for (const { title, qos } of firstDeliveries) {
+  t.test(title, async t => {
     for (const stored of [true, false]) {
       const topic = `first/${qos}/${stored}`
       const client = await subscriber(topic, stored)

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { field, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
 import type { RawClient } from '../../support/raw-client.ts'
-import { connect, disconnectsWith, lastWords, payloads } from './clients.ts'
+import { arrivals, connect, connectStored, disconnectsWith, lastWords, payloads } from './clients.ts'
 
 const maxTopicLevels = 8
 const { port, broker } = await TestBroker.start(t, { limits: { maxTopicLevels } })
@@ -53,6 +53,29 @@ t.test('[MQTT-4.7.0-1] wildcards work in filters', async t => {
   t.same(await reached('/+', topics), ['/sport'])
   t.same(await reached('+/tennis/#', topics), ['sport/tennis', 'sport/tennis/player1'])
   t.same(await reached('#', topics), topics)
+})
+
+t.test('[MQTT-4.7.0-1] wildcards find the retained messages of the topics they match, and of no other', async t => {
+  const topics = ['r', 'r/', 'r/a', 'r/a/', 'r/a/b', 'r//b', '/r', 'r0', 'r/ab', 'R/a', 'r/\u00e9', 'r/\uffff', 'r/\u{1f600}']
+  for (const topic of topics) await publisher.publish(topic, topic, 1, { retain: true })
+  const found = async (filter: string) => {
+    const client = await subscriber(filter)
+    const arrived = payloads(await client.ping()).filter(topic => topics.includes(topic))
+    await client.disconnect()
+    return arrived.sort()
+  }
+  const below = topics.filter(topic => topic.startsWith('r/'))
+  t.same(await found('r/#'), ['r', ...below].sort())
+  t.same(await found('r/+'), ['r/', 'r/a', 'r/ab', 'r/\u00e9', 'r/\uffff', 'r/\u{1f600}'].sort())
+  t.same(await found('r/+/b'), ['r/a/b', 'r//b'].sort())
+  t.same(await found('r/a/+'), ['r/a/', 'r/a/b'])
+  t.same(await found('r/a/#'), ['r/a', 'r/a/', 'r/a/b'])
+  t.same(await found('+/a'), ['R/a', 'r/a'])
+  t.same(await found('+'), ['r', 'r0'])
+  t.same(await found('/+'), ['/r'])
+  t.same(await found('r/a'), ['r/a'])
+  for (const topic of topics) await publisher.publish(topic, '', 1, { retain: true })
+  t.same(await found('#'), [])
 })
 
 t.test('[MQTT-4.7.0-1] a Topic Name with a wildcard is answered with DISCONNECT 0x90, before MQTT 5 by hanging up', async t => {
@@ -132,8 +155,16 @@ t.test('[MQTT-4.7.3-3] topics and filters of 65,535 bytes are as good as any oth
     t.ok(packet.topic === long)
     t.equal(String(packet.payload), 'far')
   }
+  const stored = await connectStored(port, 'far')
+  await stored.subscribe(long, 1)
+  await stored.disconnect()
+  await publisher.publish(long, 'kept', 1, { retain: true })
+  const again = await connectStored(port, 'far')
+  t.same(payloads(await arrivals(again, 1)), ['kept'], 'queued')
+  t.same(payloads(await (await subscriber('long/+')).ping()), ['kept'], 'retained')
   exact.send({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: [long] })
-  t.match(await exact.expect('unsuback'), { granted: [0] })
+  const words = await exact.ping()
+  t.match(words.at(-1), { cmd: 'unsuback', granted: [0] })
 })
 
 t.test('[MQTT-4.7.3-4] topics are compared as they are: no normalization, no substitution', async t => {

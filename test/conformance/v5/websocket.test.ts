@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type ClientOptions, createWebSocketStream, WebSocket } from 'ws'
 import type { ListenerOptions } from '../../../lib/listener/contract.ts'
 import { openTcpListener } from '../../../lib/listener/tcp.ts'
@@ -134,7 +134,7 @@ t.test('[MQTT-4.2.0-1] TLS and WebSocket over TLS carry a connection', { skip: o
 })
 
 /** Every kind of packet once, in order, a large one too. */
-async function conversation(t: Pick<typeof import('tap').t, 'equal' | 'same'>, client: RawClient): Promise<void> {
+async function conversation(t: Test, client: RawClient): Promise<void> {
   client.sendConnect({ version: 5, clientId: '' })
   t.equal((await client.expect('connack')).reasonCode, 0)
   await client.subscribe('talk', 0)
