@@ -23,7 +23,7 @@ export const subscribeSections: readonly Section[] = [
       {
         id: 'MQTT-3.8.3-3',
         binds: 'server',
-        does: 'Does not send a message to the client that published it by a subscription with No Local.'
+        does: 'Sends no message to the client that published it by a subscription with No Local, retained ones of earlier apart.'
       },
       {
         id: 'MQTT-3.8.3-4',

@@ -64,6 +64,23 @@ t.test('[MQTT-3.8.3-3] with No Local a client does not get what it published its
   t.same(await again.ping(), [])
 })
 
+t.test('[MQTT-3.8.3-3] what another subscription of the client matches comes by that one alone', async t => {
+  const client = await connect(port, 'both')
+  await client.subscribe('both/#', 2, { nl: true }, { subscriptionIdentifier: 1 })
+  await client.subscribe('both/+', 1, {}, { subscriptionIdentifier: 2 })
+  client.send(publishPacket('both/a', 'own', 2, 9))
+  const own = (await client.ping()).filter(({ cmd }) => cmd === 'publish')
+  t.equal(own.length, 1)
+  t.match(own[0], { qos: 1, properties: { subscriptionIdentifier: 2 } })
+})
+
+t.test('a retained message belongs to its topic, so a new subscription with No Local gets what its client published', async t => {
+  const client = await connect(port, 'own-state')
+  await client.publish('own-state', 'kept', 1, { retain: true })
+  await client.subscribe('own-state', 1, { nl: true })
+  t.same(payloads(await client.ping()), ['kept'])
+})
+
 t.test('[MQTT-3.8.3-5] a reserved bit of the Subscription Options is answered with DISCONNECT 0x81', async t => {
   for (const options of [0x40, 0x80, 0xc0, 0x41]) {
     t.match(await lastWords(port, withOptions('a', options)), disconnectsWith(0x81), `0x${options.toString(16)}`)
