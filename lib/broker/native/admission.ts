@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { ConnectPacket, Properties, Will } from '../../mqtt/packet.ts'
 import { type ReasonCode, reasonCode } from '../../mqtt/reason-code.ts'
 import { OutboundAliases } from '../../session/outbound-aliases.ts'
+import { topicLevels } from '../../topic/name.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
 
@@ -42,6 +43,9 @@ function willProblem({ limits, features }: Broker, will: Will): { code: ReasonCo
   }
   if (will.retain && !features.retain) {
     return { code: reasonCode.retainNotSupported, message: 'retained messages are not supported' } // [MQTT-3.2.2-13]
+  }
+  if (topicLevels(will.topic) > limits.maxTopicLevels) {
+    return { code: reasonCode.topicNameInvalid, message: 'the Will Topic has too many levels' }
   }
   // "The Server MAY validate that the Will Message is of the format indicated", section 3.1.3.2.3.
   if (will.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload)) {

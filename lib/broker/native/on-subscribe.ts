@@ -155,9 +155,10 @@ export class SubscribeHandler {
     if (answer?.error) return reasonCode.notAuthorized
     if (answer && !answer.subscription) return reasonCode.notAuthorized
     const wanted = answer?.subscription ?? request
-    if (topicFilterError(wanted.topic) !== undefined || topicLevels(wanted.topic) > limits.maxTopicLevels) {
-      return reasonCode.topicFilterInvalid
-    }
+    if (topicFilterError(wanted.topic) !== undefined) return reasonCode.topicFilterInvalid
+    // `$share/{ShareName}/` is two levels of the filter and none of any topic.
+    const levels = topicLevels(wanted.topic) - (wanted.topic.startsWith(sharePrefix) ? 2 : 0)
+    if (levels > limits.maxTopicLevels) return reasonCode.topicFilterInvalid
     const unsupported = unsupportedFilter(this.#context.broker.features, wanted.topic)
     if (unsupported !== undefined) return unsupported
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { field, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
-import type { RawClient } from '../../support/raw-client.ts'
+import { RawClient } from '../../support/raw-client.ts'
 import { arrivals, connect, connectStored, disconnectsWith, lastWords, payloads } from './clients.ts'
 
 const maxTopicLevels = 8
@@ -223,4 +223,18 @@ t.test('a filter of too many levels is refused with 0x8F, a Topic Name of as man
   t.same(await answers(`${deepest}/`), [0x8f, 0x80], 'an empty level is one too')
   t.same(await reached('x/#', [deepest]), [deepest])
   await cutsOff(t, `${deepest}/y`, 0x90)
+  t.same(await answers(`$share/group/${deepest}`), [0, 0], 'what names the group is no level of a topic')
+  t.same(await answers(`$share/group/${deepest}/y`), [0x8f, 0x80])
+})
+
+t.test('a Will Topic of too many levels is refused with CONNACK 0x90, before MQTT 5 by hanging up', async t => {
+  const deepest = Array.from({ length: maxTopicLevels }, () => 'x').join('/')
+  const open = async (version: 4 | 5, topic: string) => {
+    const client = await RawClient.open(port, version)
+    client.sendConnect({ version, clientId: 'deep', will: { topic, payload: Buffer.from('x'), qos: 0, retain: false } })
+    return client
+  }
+  t.match(await (await open(5, `${deepest}/y`)).ended(), { length: 1, 0: { cmd: 'connack', reasonCode: 0x90 } })
+  t.same(await (await open(4, `${deepest}/y`)).ended(), [])
+  for (const version of [4, 5] as const) await (await open(version, deepest)).expect('connack')
 })
