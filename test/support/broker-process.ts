@@ -1,22 +1,34 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const bin = fileURLToPath(new URL('../../bin/tributary.js', import.meta.url))
 
+/** Below the ports that systems give to outgoing connections, so that no client of another test takes it meanwhile. */
+const firstPort = 20_000
+const ports = 12_000
+
 /** A port nobody listens on now. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = firstPort + randomInt(ports)
+    const server = createServer()
+    server.listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+    } catch {
+      continue
+    }
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /** The built broker as its own process, as an operator starts it. */
@@ -71,6 +83,8 @@ export class BrokerProcess {
       if (child.exitCode !== null) throw new Error(`the broker ended with ${child.exitCode}:\n${this.output}`)
       if (await this.#ready()) return
       if (Date.now() > deadline) throw new Error(`the broker did not get ready:\n${this.output}`)
+      // Asked without a pause, it would have to share its core with the asking.
+      await delay(25)
     }
   }
 
