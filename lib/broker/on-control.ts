@@ -79,6 +79,8 @@ function onDisconnect(connection: Connection, packet: DisconnectPacket): void {
   connection.disconnectExpirySeconds = expirySeconds
   connection.disconnectedCleanly = packet.reasonCode === reasonCode.success
   connection.closeReason = 'client-disconnect'
+  // What this turn answered leaves all the same, the CONNACK of a client that is gone again at once above all [MQTT-3.1.4-5].
+  connection.outbound.flush()
   connection.close()
 }
 
