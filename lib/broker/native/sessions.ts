@@ -42,8 +42,10 @@ export class Sessions {
       session.connection.disconnect(reasonCode.sessionTakenOver, undefined, 'session-taken-over')
       session = sessions.get(clientId)
     }
-    if (session !== undefined && packet.clean) {
-      this.end(session, 'session-discarded')
+    // One whose time is over has ended [MQTT-4.1.0-2], whether the sweep came by or not.
+    const expired = session !== undefined && session.expiresAtMs <= this.#context.now()
+    if (session !== undefined && (packet.clean || expired)) {
+      this.end(session, expired ? 'session-expired' : 'session-discarded')
       session = undefined
     }
     const sessionPresent = session !== undefined
