@@ -77,6 +77,8 @@ export class RetainedDelivery {
     }
     const publication = new Publication()
     publication.beginMessage(message, this.#context.routes.route(message.topic))
+    // It was published long ago: what is left of its life counts from now [MQTT-3.3.2-6].
+    publication.nowMs = this.#context.now()
     const ids = subscription.subscriptionId > 0 ? [subscription.subscriptionId] : []
     // Sent because of a new subscription, so RETAIN is 1 [MQTT3-3.3.1-8].
     if (this.#deliverer.toSession(session, publication, subscription.qos, true, ids)) this.#context.commit.schedule()
