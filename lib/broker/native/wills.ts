@@ -26,7 +26,13 @@ export class Wills {
   /** A client connected: its will replaces what an earlier connection left, which is not published any more [MQTT-3.1.3-9]. */
   set(connection: Connection, will: Will | null): void {
     const clientId = connection.id ?? ''
-    if (this.#wills.has(clientId)) this.#forget(clientId)
+    const earlier = this.#wills.get(clientId)
+    if (earlier !== undefined) {
+      // Its delay was over before the client came back, whether the sweep came by or not [MQTT-3.1.2-8].
+      const due = this.#delayed.has(clientId) && earlier.dueAtMs <= this.#context.now()
+      if (due) this.#publish(earlier, undefined, noop)
+      else this.#forget(clientId)
+    }
     if (will === null) return
     const packet = { cmd: 'publish' as const, dup: false, messageId: undefined, ...will }
     const message = messageOf(packet, clientId, this.#context.now())
