@@ -25,6 +25,11 @@ export class Deliverer {
   deliver(publication: Publication): boolean {
     const { targets } = publication.route
     let stored = false
+    // A hook may have thought longer than the message lives [MQTT-3.3.2-5]. One that lives for 0 seconds is delivered at once.
+    if (publication.expiresAtMs !== 0 && publication.expiresAtMs < publication.nowMs) {
+      this.#context.dropped('message-expired')
+      return false
+    }
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
       const session = target.session

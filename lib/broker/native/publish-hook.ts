@@ -27,7 +27,8 @@ export function publishThroughHook(
     if (!connection.closed) {
       if (error) handler.refuse(connection, message.qos, packetId)
       else {
-        const changed = messageOf(toPublishPacket(packet), message.publisherId, message.publishedAtMs)
+        // Accepted now, but its life began when it arrived [MQTT-3.3.2-6].
+        const changed = messageOf(toPublishPacket(packet), message.publisherId, context.now())
         changed.expiresAtMs = message.expiresAtMs
         const publication = new Publication()
         publication.beginMessage(changed, routes.route(changed.topic))
