@@ -69,16 +69,19 @@ t.test('[MQTT-3.2.2-22] a Keep Alive within the limit is not answered and is wha
   t.same(await forever.client.ping(), [], '0 turns it off')
 })
 
-t.test('a Keep Alive above the limit, or none, is replaced by the Server Keep Alive, which then counts', async t => {
-  for (const keepalive of [0, 121, 65_535]) {
-    const { client, connack } = await RawClient.connect(port, { clientId: 'lowered', keepalive, version: 5 })
-    t.match(connack.properties, { serverKeepAlive: 120 })
-    pass(180)
-    t.same(await client.ping(), [])
-    pass(180.001)
-    t.match(await client.ended(), [{ cmd: 'disconnect', reasonCode: 0x8d }])
+t.test(
+  '[MQTT-3.1.2-21] [MQTT-3.2.2-21] a Keep Alive above the limit, or none, is replaced by the Server Keep Alive, which then counts',
+  async t => {
+    for (const keepalive of [0, 121, 65_535]) {
+      const { client, connack } = await RawClient.connect(port, { clientId: 'lowered', keepalive, version: 5 })
+      t.match(connack.properties, { serverKeepAlive: 120 })
+      pass(180)
+      t.same(await client.ping(), [])
+      pass(180.001)
+      t.match(await client.ended(), [{ cmd: 'disconnect', reasonCode: 0x8d }])
+    }
   }
-})
+)
 
 t.test('a client that is never heard of again is ended by the clock of the broker itself', async t => {
   const { client } = await RawClient.connect(port, { clientId: 'swept', keepalive: 1, version: 5 })
