@@ -1,5 +1,13 @@
 import type { Message } from '../mqtt/message.ts'
-import type { Properties, PublishPacket, Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../mqtt/packet.ts'
+import type {
+  Properties,
+  PublishPacket,
+  Qos,
+  SubscribePacket,
+  SubscriptionRequest,
+  UnsubscribePacket,
+  UserProperties
+} from '../mqtt/packet.ts'
 import { decodeMessageProperties, encodeMessageProperties } from '../mqtt/properties.ts'
 
 /**
@@ -58,6 +66,28 @@ export function messageOf(packet: PublishPacket, publisherId: string, nowMs: num
     publishedAtMs: nowMs,
     publisherId
   }
+}
+
+/**
+ * What a hook made of a message that it was shown as aedesPacketOf(). That form has lost the order of user properties with
+ * different names: where the hook left them alone they are those of the message again [MQTT-3.3.2-17], [MQTT-3.3.2-18].
+ */
+export function messageFromHook(packet: AedesPublishPacket, message: Message): Message {
+  const publish = toPublishPacket(packet)
+  const original = message.properties.length === 0 ? undefined : decodeMessageProperties(message.properties).userProperties
+  if (original !== undefined && samePairs(publish.properties.userProperties, mergedAndBack(original))) {
+    publish.properties.userProperties = original
+  }
+  return { ...messageOf(publish, message.publisherId, message.publishedAtMs), expiresAtMs: message.expiresAtMs }
+}
+
+function mergedAndBack(userProperties: UserProperties): UserProperties | undefined {
+  return fromAedesProperties(toAedesProperties({ userProperties })).userProperties
+}
+
+function samePairs(a: UserProperties | undefined, b: UserProperties | undefined): boolean {
+  if (a === undefined || b === undefined || a.length !== b.length) return false
+  return a.every(([name, value], i) => name === b[i]![0] && value === b[i]![1])
 }
 
 export function aedesPacketOf(message: Message, brokerId: string, brokerCounter: number): AedesPublishPacket {

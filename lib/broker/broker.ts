@@ -6,7 +6,7 @@ import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
-import { type AedesPublishPacket, aedesPacketOf, messageOf, toPublishPacket } from './aedes-packet.ts'
+import { type AedesPublishPacket, aedesPacketOf, messageFromHook, toPublishPacket } from './aedes-packet.ts'
 import { aedesLimits, type BrokerLogger, type BrokerOptions, type Clock } from './broker-options.ts'
 import { type ClientDescription, describeClients } from './client-description.ts'
 import { Connection } from './connection.ts'
@@ -282,8 +282,7 @@ export class Broker extends Aedes {
     const result = this.authorizeForward(connection as never, packet as never) as AedesPublishPacket | null | undefined
     if (!result) return undefined
     if (result.topic === message.topic && result.payload === message.payload && result.qos === message.qos) return message
-    const changed = messageOf(toPublishPacket(result), message.publisherId, message.publishedAtMs)
-    return { ...changed, expiresAtMs: message.expiresAtMs }
+    return messageFromHook(result, message)
   }
 
   /** A will passes the same authorizePublish hook as any publish. */

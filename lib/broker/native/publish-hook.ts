@@ -1,5 +1,5 @@
 import type { Message } from '../../mqtt/message.ts'
-import { aedesPacketOf, messageOf, toPublishPacket } from '../aedes-packet.ts'
+import { aedesPacketOf, messageFromHook } from '../aedes-packet.ts'
 import type { Connection } from '../connection.ts'
 import type { NativeContext } from './context.ts'
 import type { PublishHandler } from './on-publish.ts'
@@ -28,8 +28,7 @@ export function publishThroughHook(
       if (error) handler.refuse(connection, message.qos, packetId)
       else {
         // Accepted now, but its life began when it arrived [MQTT-3.3.2-6].
-        const changed = messageOf(toPublishPacket(packet), message.publisherId, context.now())
-        changed.expiresAtMs = message.expiresAtMs
+        const changed = { ...messageFromHook(packet, message), publishedAtMs: context.now() }
         const publication = new Publication()
         publication.beginMessage(changed, routes.route(changed.topic))
         handler.accept(connection, publication, handler.wayOf(changed.topic, message.publisherId), packetId, message.qos)

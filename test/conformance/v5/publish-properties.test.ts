@@ -147,6 +147,34 @@ t.test(
   }
 )
 
+t.test('[MQTT-3.3.2-17] [MQTT-3.3.2-18] hooks that leave the properties alone leave them as they are', async t => {
+  const hooked = await TestBroker.start(t, {
+    authorizePublish: (_client, packet, done) => {
+      if (packet.topic === 'hooked/more') packet.properties = { ...packet.properties, contentType: 'from the hook' }
+      done(null)
+    },
+    authorizeForward: (client, packet) => (client.id === 'rewritten' ? { ...packet, payload: Buffer.from('rewritten') } : packet)
+  })
+  const pairs = join(['b1', 'a2', 'b3', '90', '10', 'a2'].map(pair => userProperty(pair[0]!, pair[1]!)))
+  const clients = []
+  for (const clientId of ['plain', 'rewritten']) {
+    const { client } = await RawClient.connect(hooked.port, { clientId, version: 5 })
+    await client.subscribe('hooked/#')
+    clients.push({ client, bytes: recorded(client) })
+  }
+  const { client: publisher } = await RawClient.connect(hooked.port, { version: 5 })
+  publisher.sendBytes(publishBytes(0, 'hooked/as it is', [pairs], 'x'))
+  for (const { client, bytes } of clients) {
+    await client.expect('publish')
+    t.ok(bytes().includes(pairs))
+  }
+  publisher.sendBytes(publishBytes(0, 'hooked/more', [pairs], 'x'))
+  for (const { client, bytes } of clients) {
+    t.match((await client.expect('publish')).properties, { contentType: 'from the hook' })
+    t.ok(bytes().includes(pairs, bytes().lastIndexOf('from the hook')), 'beside others that it changed')
+  }
+})
+
 t.test('[MQTT-3.3.2-13] [MQTT-3.3.2-14] a Response Topic must be UTF-8, and a topic that can be published to', async t => {
   t.equal(await violation(port, publishBytes(0, 'a', [0x08, field(Buffer.from([0xff]))])), 0x81)
   for (const topic of ['', '+', '#', 'a/+/b', 'a/#', 'a+']) {
