@@ -138,18 +138,21 @@ t.test('a SUBACK with many codes has a Remaining Length of two bytes', async t =
   t.strictSame(encodePacket({ cmd: 'suback', messageId: 7, granted, properties: none }, 4), raw(0x90, 0, 7, ...granted))
 })
 
-t.test('[MQTT-3.2.2-19] Reason String and user properties are left out where they would make the packet too large', async t => {
-  const packet: ServerPacket = {
-    cmd: 'connack',
-    sessionPresent: false,
-    reasonCode: 0x87,
-    properties: { reasonString: 'a long story', userProperties: [['k', 'v']], serverKeepAlive: 5 }
+t.test(
+  '[MQTT-3.2.2-19] [MQTT-3.2.2-20] Reason String and user properties are left out where they would make the packet too large',
+  async t => {
+    const packet: ServerPacket = {
+      cmd: 'connack',
+      sessionPresent: false,
+      reasonCode: 0x87,
+      properties: { reasonString: 'a long story', userProperties: [['k', 'v']], serverKeepAlive: 5 }
+    }
+    const whole = encodePacket(packet, 5)
+    t.strictSame(encodePacket(packet, 5, whole.length), whole)
+    t.strictSame(encodePacket(packet, 5, whole.length - 1), raw(0x20, 0, 0x87, properties(0x13, 0, 5)))
+    t.strictSame(encodePacket({ cmd: 'pingresp' }, 5, 1), raw(0xd0))
   }
-  const whole = encodePacket(packet, 5)
-  t.strictSame(encodePacket(packet, 5, whole.length), whole)
-  t.strictSame(encodePacket(packet, 5, whole.length - 1), raw(0x20, 0, 0x87, properties(0x13, 0, 5)))
-  t.strictSame(encodePacket({ cmd: 'pingresp' }, 5, 1), raw(0xd0))
-})
+)
 
 t.test(
   '[MQTT-3.15.2-2] [MQTT-3.15.2-3] an AUTH that is too large loses Reason String and user properties, never its method',

@@ -225,3 +225,19 @@ t.test('[MQTT-3.1.2-23] [MQTT-3.1.2-5] a session outlives the broker, with what 
   t.equal(String((await lasting.client.expect('publish')).payload), 'queued')
   t.equal((await RawClient.connect(next.port, options('passing', 100))).connack.sessionPresent, false)
 })
+
+t.test('a Session Expiry Interval above the limit is lowered, and CONNACK says to what; others are not mentioned', async t => {
+  const limited = await TestBroker.start(t, { clock, limits: { sessionExpirySecondsMax: 100 } })
+  const answer = async (clientId: string, expiry?: number) => {
+    const { client, connack } = await RawClient.connect(limited.port, options(clientId, expiry))
+    await client.cut()
+    return (connack.properties as { sessionExpiryInterval?: number }).sessionExpiryInterval
+  }
+  t.same([await answer('a', 101), await answer('b', 0xffffffff)], [100, 100])
+  t.same([await answer('c', 100), await answer('d', 0), await answer('e')], [undefined, undefined, undefined])
+  const { client } = await RawClient.connect(limited.port, options('f', 50))
+  client.send({ cmd: 'disconnect', reasonCode: 0, properties: { sessionExpiryInterval: 1000 } })
+  await client.ended()
+  clock.advance(100_001)
+  t.equal((await RawClient.connect(limited.port, options('f', 50))).connack.sessionPresent, false, 'DISCONNECT is limited too')
+})
