@@ -63,7 +63,7 @@ export class EnhancedAuthentication {
     const connection = this.#connection
     const granted = (identity: Identity, data: Buffer | undefined): void => {
       const early = connection.unread[0]?.[0]
-      // Whatever is here already was sent before the CONNACK could arrive, where DISCONNECT alone is left to say [MQTT-3.1.2-33].
+      // Whatever is here already was sent before the CONNACK could arrive, where DISCONNECT alone is left to say [MQTT-3.1.2-30].
       if (early !== undefined && early >> 4 !== packetType.disconnect) {
         return connection.refuse(reasonCode.protocolError, 0, new Error('packet before the CONNACK that answers the exchange'))
       }

@@ -22,7 +22,7 @@ export function readControl(connection: Connection, bytes: Buffer, frame: Frame)
 
 function mayComeBeforeConnack({ connecting, authentication }: Connection, type: number): boolean {
   if (!connecting) return type === packetType.connect // [MQTT-3.1.0-1]
-  // AUTH and DISCONNECT are all that may come while an exchange decides about the CONNECT [MQTT-3.1.2-33].
+  // AUTH and DISCONNECT are all that may come while an exchange decides about the CONNECT [MQTT-3.1.2-30].
   return authentication !== undefined && (type === packetType.auth || type === packetType.disconnect)
 }
 

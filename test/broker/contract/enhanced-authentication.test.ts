@@ -41,7 +41,7 @@ t.test('[MQTT-4.12.0-5] the contract engine lets a client in by an exchange, and
   await client.expect('publish')
 })
 
-t.test('[MQTT-3.1.2-33] what comes before the CONNACK is refused there too', async t => {
+t.test('[MQTT-3.1.2-30] what comes before the CONNACK is refused there too', async t => {
   const gate = new Gate()
   const { port, broker } = await start(t, gate)
   const early = await asked(port)

@@ -20,7 +20,7 @@ export const connack: Section = {
     { id: 'MQTT-3.2.2-8', binds: 'server', does: 'Uses the Connect Reason Codes of table 3-1 only.' },
     { id: 'MQTT-3.2.2-9', binds: 'server', does: 'Announces Maximum QoS when it is configured below 2.' },
     { id: 'MQTT-3.2.2-10', binds: 'server', does: 'Accepts subscriptions at any QoS, whatever its own Maximum QoS.' },
-    { id: 'MQTT-3.2.2-11', binds: 'client', does: 'Publish at Maximum QoS at most; more is answered with DISCONNECT 0x9B.' },
+    { id: 'MQTT-3.2.2-11', binds: 'both', does: 'Answers a PUBLISH above its Maximum QoS with DISCONNECT 0x9B.' },
     { id: 'MQTT-3.2.2-12', binds: 'server', does: 'Refuses a CONNECT whose Will QoS is above its Maximum QoS with 0x9B.' },
     {
       id: 'MQTT-3.2.2-13',
@@ -29,13 +29,13 @@ export const connack: Section = {
     },
     {
       id: 'MQTT-3.2.2-14',
-      binds: 'client',
-      does: 'Set no RETAIN flag when Retain Available is 0; one is answered with DISCONNECT 0x9A.'
+      binds: 'both',
+      does: 'Answers a PUBLISH with RETAIN with DISCONNECT 0x9A when it is configured not to retain.'
     },
     {
       id: 'MQTT-3.2.2-15',
-      binds: 'client',
-      does: 'Send no packet above Maximum Packet Size; one is answered with DISCONNECT 0x95.'
+      binds: 'both',
+      does: 'Answers a packet above its Maximum Packet Size with DISCONNECT 0x95.'
     },
     {
       id: 'MQTT-3.2.2-16',
@@ -44,10 +44,14 @@ export const connack: Section = {
     },
     {
       id: 'MQTT-3.2.2-17',
-      binds: 'client',
-      does: 'Use no Topic Alias above Topic Alias Maximum; one is answered with DISCONNECT 0x94.'
+      binds: 'both',
+      does: 'Answers a Topic Alias above its Topic Alias Maximum with DISCONNECT 0x94.'
     },
-    { id: 'MQTT-3.2.2-18', binds: 'client', does: 'Use no Topic Alias when the server names no Topic Alias Maximum.' },
+    {
+      id: 'MQTT-3.2.2-18',
+      binds: 'both',
+      does: 'Answers any Topic Alias with DISCONNECT 0x94 when it is configured to take none.'
+    },
     {
       id: 'MQTT-3.2.2-19',
       binds: 'server',

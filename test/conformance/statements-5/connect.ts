@@ -4,7 +4,7 @@ export const connect: Section = {
   number: '3.1',
   title: 'CONNECT',
   statements: [
-    { id: 'MQTT-3.1.0-1', binds: 'client', does: 'Send CONNECT first; a connection that begins with anything else is closed.' },
+    { id: 'MQTT-3.1.0-1', binds: 'both', does: 'Closes a connection that begins with anything but CONNECT, without an answer.' },
     { id: 'MQTT-3.1.0-2', binds: 'server', does: 'Answers a second CONNECT with DISCONNECT 0x82 and closes.' },
     { id: 'MQTT-3.1.2-1', binds: 'both', does: 'Closes a connection whose Protocol Name is no name of MQTT, without a word.' },
     {
@@ -73,8 +73,8 @@ export const connect: Section = {
     },
     {
       id: 'MQTT-3.1.2-30',
-      binds: 'client',
-      does: 'Send AUTH and DISCONNECT only until CONNACK when an Authentication Method was named; others end the connection.'
+      binds: 'both',
+      does: 'Ends a connection that sends anything but AUTH and DISCONNECT while an authentication exchange decides about its CONNECT.'
     },
     {
       id: 'MQTT-3.1.3-1',

@@ -32,8 +32,8 @@ export const packetFormat: Section = {
     { id: 'MQTT-2.2.1-2', binds: 'both', does: 'Writes no Packet Identifier into a PUBLISH at QoS 0 and reads none from it.' },
     {
       id: 'MQTT-2.2.1-3',
-      binds: 'client',
-      does: 'Give each new SUBSCRIBE, UNSUBSCRIBE and PUBLISH above QoS 0 an unused Packet Identifier other than 0; 0 is refused.'
+      binds: 'both',
+      does: 'Refuses Packet Identifier 0 with 0x82; whether a client uses an identifier twice is left to the client.'
     },
     {
       id: 'MQTT-2.2.1-4',

@@ -43,8 +43,8 @@ export const publish: Section = {
     { id: 'MQTT-3.3.2-8', binds: 'both', does: 'Answers Topic Alias 0 with DISCONNECT 0x94 and never sends it.' },
     {
       id: 'MQTT-3.3.2-9',
-      binds: 'client',
-      does: 'Use no Topic Alias above Topic Alias Maximum; one is answered with DISCONNECT 0x94.'
+      binds: 'both',
+      does: 'Answers a Topic Alias above its Topic Alias Maximum with DISCONNECT 0x94.'
     },
     { id: 'MQTT-3.3.2-10', binds: 'client', does: 'Accept every Topic Alias up to the own Topic Alias Maximum.' },
     { id: 'MQTT-3.3.2-11', binds: 'server', does: 'Uses no Topic Alias above the Topic Alias Maximum of the client.' },
@@ -76,10 +76,10 @@ export const publish: Section = {
     },
     {
       id: 'MQTT-3.3.4-6',
-      binds: 'client',
-      does: 'Send no Subscription Identifier in a PUBLISH; one is answered with DISCONNECT 0x82.'
+      binds: 'both',
+      does: 'Answers a PUBLISH with a Subscription Identifier with DISCONNECT 0x82.'
     },
-    { id: 'MQTT-3.3.4-7', binds: 'client', does: 'Stay within Receive Maximum; more is answered with DISCONNECT 0x93.' },
+    { id: 'MQTT-3.3.4-7', binds: 'both', does: 'Answers one PUBLISH more than its Receive Maximum with DISCONNECT 0x93.' },
     { id: 'MQTT-3.3.4-8', binds: 'client', does: 'Send other packets than PUBLISH without regard to Receive Maximum.' },
     {
       id: 'MQTT-3.3.4-9',

@@ -111,7 +111,7 @@ const tooEarly: Record<string, Buffer> = {
 }
 
 t.test(
-  '[MQTT-3.1.2-33] [MQTT-3.14.0-1] before the CONNACK anything but AUTH and DISCONNECT is a protocol error, told by CONNACK, and has no effect',
+  '[MQTT-3.1.2-30] [MQTT-3.14.0-1] before the CONNACK anything but AUTH and DISCONNECT is a protocol error, told by CONNACK, and has no effect',
   async t => {
     const { port, started, broker } = await start(t)
     for (const [name, bytes] of Object.entries(tooEarly)) {
@@ -131,7 +131,7 @@ t.test(
   }
 )
 
-t.test('[MQTT-3.1.2-33] DISCONNECT may come before the CONNACK, and ends the exchange in silence', async t => {
+t.test('[MQTT-3.1.2-30] DISCONNECT may come before the CONNACK, and ends the exchange in silence', async t => {
   const { port, broker } = await start(t)
   const client = await connect(port, 'more')
   await client.expect('auth')
@@ -199,7 +199,7 @@ t.test('[MQTT-3.15.2-1] an AUTH of a client says 0x18 or 0x19 and nothing else',
 })
 
 t.test(
-  '[MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-27] an AUTH never exceeds Maximum Packet Size: it carries no text to leave out, and one that is too large is not sent',
+  '[MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-24] an AUTH never exceeds Maximum Packet Size: it carries no text to leave out, and one that is too large is not sent',
   async t => {
     const { port } = await start(t)
     const small = { properties: { maximumPacketSize: 100 } }
