@@ -140,6 +140,25 @@ t.test('[MQTT-3.2.0-1] nothing is sent before CONNACK, though it was asked for b
   await watcher.ping()
 })
 
+t.test('a client may say all it has without waiting for CONNACK, and leave: it is heard', async t => {
+  const says = join([publishBytes(0, 'brief/0', [], 'x'), publishBytes(2, 'brief/1', [], 'x', 1), raw(0xe0)])
+  for (const [clientId, username] of [
+    ['quick', 'fine'],
+    ['slowly let in', 'slow']
+  ] as const) {
+    const client = await RawClient.open(port, 5)
+    client.socket.end(join([connectBytes({ flags: 0x82, payload: [field(clientId), field(username)] }), says]))
+    if (username === 'slow') (await gate(clientId))()
+    t.match(await client.ended(), [{ cmd: 'connack', reasonCode: 0 }], clientId)
+    const heard = [await watcher.expect('publish'), await watcher.expect('publish')]
+    t.same(
+      heard.map(packet => packet.topic),
+      ['brief/0', 'brief/1'],
+      clientId
+    )
+  }
+})
+
 t.test('[MQTT-3.2.0-1] what waits in a session follows the CONNACK', async t => {
   const options = { clientId: 'queued', clean: false, version: 5 as const, properties: { sessionExpiryInterval: 100 } }
   const { client } = await RawClient.connect(port, options)
