@@ -8,7 +8,7 @@ const reasonStringCharsMax = 1024
 /**
  * The bytes of a packet for this client: in its version of the protocol, with reason string and user properties only where it wants
  * them and has room for them. Undefined when the packet is too large for the client whatever is left out: it must not be sent
- * [MQTT-3.1.2-27].
+ * [MQTT-3.1.2-24].
  */
 export function encodeFor(connection: Connection, packet: ServerPacket): Buffer | undefined {
   const { maximumPacketSize } = connection

@@ -23,8 +23,8 @@ import { reasonCode } from './reason-code.ts'
  * Reason String and User Properties are left out when the packet would be larger than the client's Maximum Packet Size
  * ([MQTT-3.2.2-19], [MQTT-3.2.2-20], [MQTT-3.4.2-2], [MQTT-3.4.2-3], [MQTT-3.5.2-2], [MQTT-3.5.2-3], [MQTT-3.6.2-2], [MQTT-3.6.2-3],
  * [MQTT-3.7.2-2], [MQTT-3.7.2-3], [MQTT-3.9.2-1], [MQTT-3.9.2-2], [MQTT-3.11.2-1], [MQTT-3.11.2-2], [MQTT-3.14.2-3], [MQTT-3.14.2-4],
- * [MQTT-3.15.2-2]), and when the client asked for no `problemInformation` [MQTT-3.1.2-32], which goes for CONNACK and DISCONNECT too
- * although the standard would let them pass. A result that is still larger must not be sent [MQTT-3.1.2-27].
+ * [MQTT-3.15.2-2]), and when the client asked for no `problemInformation` [MQTT-3.1.2-29], which goes for CONNACK and DISCONNECT too
+ * although the standard would let them pass. A result that is still larger must not be sent [MQTT-3.1.2-24].
  * Throws PacketError for properties that do not belong in the packet, and for DISCONNECT and AUTH before MQTT 5.
  */
 export function encodePacket(

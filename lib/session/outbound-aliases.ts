@@ -18,7 +18,7 @@ export class OutboundAliases {
   readonly #maximum: number
   readonly #byTopic = new Map<string, OutboundAlias>()
 
-  /** `maximum`: aliases 1 to this number may be used [MQTT-3.1.2-29], [MQTT-3.3.2-11]. */
+  /** `maximum`: aliases 1 to this number may be used [MQTT-3.1.2-26], [MQTT-3.3.2-11]. */
   constructor(maximum: number) {
     this.#maximum = maximum
   }

@@ -30,7 +30,7 @@ export function admit(connection: Connection, packet: ConnectPacket): boolean {
   }
   connection.bridge = packet.bridgeMode
   const aliasMaximum = Math.min(connection.topicAliasMaximum, broker.limits.outboundTopicAliasMaximum)
-  if (aliasMaximum > 0) connection.outboundAliases = new OutboundAliases(aliasMaximum) // [MQTT-3.1.2-30]
+  if (aliasMaximum > 0) connection.outboundAliases = new OutboundAliases(aliasMaximum) // [MQTT-3.1.2-27]
   return true
 }
 

@@ -24,7 +24,7 @@ export function connackProperties(connection: Connection, packet: ConnectPacket,
   if (packet.clientId === '') properties.assignedClientIdentifier = connection.id ?? ''
   if (connection.keepAliveSeconds !== packet.keepalive) properties.serverKeepAlive = connection.keepAliveSeconds
   if (expirySeconds !== (packet.properties.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expirySeconds
-  // Only when it was asked for [MQTT-3.1.2-31].
+  // Only when it was asked for [MQTT-3.1.2-28].
   const response = packet.properties.requestResponseInformation === true ? responseTopicPrefixOf(connection) : undefined
   if (response !== undefined) properties.responseInformation = response
   return properties

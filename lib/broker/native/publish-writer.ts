@@ -25,7 +25,7 @@ const noBytes = Buffer.alloc(0)
 
 /**
  * PUBLISH packets on their way into a connection's outbound bytes. What is larger than the client takes is counted and forgotten as
- * if it had been sent [MQTT-3.1.2-27], [MQTT-3.1.2-28].
+ * if it had been sent [MQTT-3.1.2-24], [MQTT-3.1.2-25].
  */
 export class PublishWriter {
   readonly #context: NativeContext

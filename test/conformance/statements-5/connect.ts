@@ -69,7 +69,7 @@ export const connect: Section = {
     {
       id: 'MQTT-3.1.2-29',
       binds: 'server',
-      does: 'Sends Reason Strings and User Properties with CONNACK, DISCONNECT and PUBLISH alone where Request Problem Information is 0.'
+      does: 'Sends no Reason String and no User Property of its own, in any packet, where Request Problem Information is 0.'
     },
     {
       id: 'MQTT-3.1.2-30',

@@ -44,20 +44,23 @@ t.test('what is off is announced', async t => {
   })
 })
 
-t.test('[MQTT-3.2.2-9] a server of less than QoS 2 announces Maximum QoS; a PUBLISH above it ends the connection', async t => {
-  for (const maximumQos of [0, 1] as const) {
-    const { port } = await TestBroker.start(t, { limits: { maximumQos } })
-    const { client, connack } = await RawClient.connect(port, { version: 5 })
-    t.equal((connack.properties as { maximumQoS: number }).maximumQoS, maximumQos)
-    await client.publish('a', 'x', maximumQos)
-    await client.ping()
-    for (const qos of [1, 2] as const) {
-      if (qos <= maximumQos) continue
-      t.same(await disconnected(port, 5, { ...publish, qos }), [['disconnect', 0x9b]])
-      t.equal(await disconnected(port, 4, { ...publish, qos }), undefined, '3.1.1 is closed')
+t.test(
+  '[MQTT-3.2.2-9] [MQTT-3.2.2-11] a server of less than QoS 2 announces Maximum QoS; a PUBLISH above it ends the connection',
+  async t => {
+    for (const maximumQos of [0, 1] as const) {
+      const { port } = await TestBroker.start(t, { limits: { maximumQos } })
+      const { client, connack } = await RawClient.connect(port, { version: 5 })
+      t.equal((connack.properties as { maximumQoS: number }).maximumQoS, maximumQos)
+      await client.publish('a', 'x', maximumQos)
+      await client.ping()
+      for (const qos of [1, 2] as const) {
+        if (qos <= maximumQos) continue
+        t.same(await disconnected(port, 5, { ...publish, qos }), [['disconnect', 0x9b]])
+        t.equal(await disconnected(port, 4, { ...publish, qos }), undefined, '3.1.1 is closed')
+      }
     }
   }
-})
+)
 
 t.test('[MQTT-3.2.2-10] with Maximum QoS 1 a SUBSCRIBE for QoS 2 is accepted and granted QoS 1', async t => {
   const { port } = await TestBroker.start(t, { limits: { maximumQos: 1 } })
@@ -76,7 +79,7 @@ t.test('[MQTT-3.2.2-12] a Will QoS above Maximum QoS is refused with 0x9B', asyn
 })
 
 t.test(
-  '[MQTT-3.2.2-13] without retained messages a Will Retain is refused with 0x9A, and a retained PUBLISH disconnected',
+  '[MQTT-3.2.2-13] [MQTT-3.2.2-14] without retained messages a Will Retain is refused with 0x9A, and a retained PUBLISH disconnected',
   async t => {
     const { port } = await TestBroker.start(t, { features: { retain: false } })
     t.same(await refused(port, { will: { ...will, retain: true } }), [{ cmd: 'connack', code: 0x9a }])
@@ -119,7 +122,7 @@ t.test('3.1.1 clients get 0x80 for the filters that are not supported, and the o
   t.same((await client.expect('suback')).granted, [0x80, 1, 0x80])
 })
 
-t.test('[MQTT-3.1.2-31] Response Information is sent to clients that ask for it, and to no others', async t => {
+t.test('[MQTT-3.1.2-28] Response Information is sent to clients that ask for it, and to no others', async t => {
   const { port } = await TestBroker.start(t)
   const asked = async (clientId: string, properties: object) => {
     const { client, connack } = await RawClient.connect(port, { clientId, version: 5, properties })
@@ -156,7 +159,7 @@ t.test('Response Information follows the configured prefix and the rights of the
   t.notOk('responseInformation' in (third.connack.properties as object))
 })
 
-t.test('[MQTT-3.1.2-27] a client that takes no packet as large as its CONNACK gets none, and the connection ends', async t => {
+t.test('[MQTT-3.1.2-24] a client that takes no packet as large as its CONNACK gets none, and the connection ends', async t => {
   const { port, broker } = await TestBroker.start(t)
   const { client: watcher } = await RawClient.connect(port, { clientId: 'watcher' })
   await watcher.subscribe('gone', 0)

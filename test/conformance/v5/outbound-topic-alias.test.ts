@@ -27,7 +27,7 @@ function subscriber(port: number, topicAliasMaximum: number | undefined, more: o
 }
 
 t.test(
-  '[MQTT-3.1.2-29] [MQTT-3.3.2-11] the first topics get aliases up to Topic Alias Maximum, further ones are named',
+  '[MQTT-3.1.2-26] [MQTT-3.3.2-11] the first topics get aliases up to Topic Alias Maximum, further ones are named',
   async t => {
     const { port } = await TestBroker.start(t)
     const { client } = await subscriber(port, 2)
@@ -45,7 +45,7 @@ t.test(
   }
 )
 
-t.test('[MQTT-3.1.2-30] a client that announced no Topic Alias Maximum, or 0, is sent no alias', async t => {
+t.test('[MQTT-3.1.2-27] a client that announced no Topic Alias Maximum, or 0, is sent no alias', async t => {
   const { port } = await TestBroker.start(t)
   const { client: publisher } = await RawClient.connect(port, { version: 5 })
   for (const maximum of [undefined, 0]) {
@@ -184,7 +184,7 @@ t.test('a QoS 2 delivery to a stored session uses an alias that was set before i
   t.same(seen(await client.expect('publish')), ['', 1])
 })
 
-t.test('[MQTT-3.1.2-27] a message that has room only without the alias is sent without, and sets none', async t => {
+t.test('[MQTT-3.1.2-24] a message that has room only without the alias is sent without, and sets none', async t => {
   const { port } = await TestBroker.start(t)
   const { client } = await subscriber(port, 2, { maximumPacketSize: 60 })
   await client.subscribe('rooms/#', 0)

@@ -28,7 +28,7 @@ for (const [kept, sessionExpiryInterval] of [
   ['that is stored', 1000]
 ] as const) {
   for (const qos of [0, 1, 2] as const) {
-    t.test(`[MQTT-3.1.2-27] [MQTT-3.1.2-28] live, QoS ${qos}, to a session ${kept}`, async t => {
+    t.test(`[MQTT-3.1.2-24] [MQTT-3.1.2-25] live, QoS ${qos}, to a session ${kept}`, async t => {
       const { port, broker } = await TestBroker.start(t)
       // A window of one: a message that is not sent must not keep a place in it.
       const { client } = await subscriber(port, { sessionExpiryInterval, receiveMaximum: 1 })
@@ -51,7 +51,7 @@ for (const [kept, sessionExpiryInterval] of [
   }
 }
 
-t.test('[MQTT-3.1.2-28] what was queued and is too large is not offered again to a connection that could take it', async t => {
+t.test('[MQTT-3.1.2-25] what was queued and is too large is not offered again to a connection that could take it', async t => {
   const { port, broker } = await TestBroker.start(t)
   const session = { sessionExpiryInterval: 1000 }
   const first = await subscriber(port, session)
@@ -73,7 +73,7 @@ t.test('[MQTT-3.1.2-28] what was queued and is too large is not offered again to
   t.equal(broker.counters.dropped.get('packet-too-large'), 2)
 })
 
-t.test('[MQTT-3.1.2-28] a message in flight that the next connection cannot take is over', async t => {
+t.test('[MQTT-3.1.2-25] a message in flight that the next connection cannot take is over', async t => {
   const { port, broker } = await TestBroker.start(t)
   const session = { sessionExpiryInterval: 1000 }
   const first = await subscriber(port, { ...session, maximumPacketSize: 1000 })
@@ -91,7 +91,7 @@ t.test('[MQTT-3.1.2-28] a message in flight that the next connection cannot take
   t.equal(broker.counters.queued, 0)
 })
 
-t.test('[MQTT-3.1.2-27] retained messages', async t => {
+t.test('[MQTT-3.1.2-24] retained messages', async t => {
   const { port, broker } = await TestBroker.start(t)
   const { client: publisher } = await RawClient.connect(port, { version: 5 })
   for (const qos of [0, 1, 2] as const) {
@@ -107,7 +107,7 @@ t.test('[MQTT-3.1.2-27] retained messages', async t => {
   t.equal(broker.counters.dropped.get('packet-too-large'), 4)
 })
 
-t.test('[MQTT-3.1.2-27] a QoS 0 fan-out that shares its bytes', async t => {
+t.test('[MQTT-3.1.2-24] a QoS 0 fan-out that shares its bytes', async t => {
   const { port, broker } = await TestBroker.start(t)
   const clients: RawClient[] = []
   for (let n = 0; n < 6; n++) {

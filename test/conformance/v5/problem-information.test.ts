@@ -62,7 +62,7 @@ t.test('what is granted says nothing', async t => {
   t.same([unsuback.granted, reasonOf(unsuback)], [[0, 0x11], undefined])
 })
 
-t.test('[MQTT-3.1.2-32] with Request Problem Information 0 no answer has a Reason String', async t => {
+t.test('[MQTT-3.1.2-29] with Request Problem Information 0 no answer has a Reason String', async t => {
   const { port } = await start(t)
   for (const { name, request, answer, codes } of refusals) {
     const packet = await answerTo(port, { requestProblemInformation: false }, request, answer)

@@ -110,7 +110,7 @@ t.test('what fails within the broker is told with 0x83 and without the details',
   t.match((await reported)[1], /no space left/, 'who runs the broker is told')
 })
 
-t.test('[MQTT-3.1.2-24] a keep alive that ran out is told with 0x8D, a session taken over with 0x8E', async t => {
+t.test('[MQTT-3.1.2-22] [MQTT-3.1.4-3] a keep alive that ran out is told with 0x8D, a session taken over with 0x8E', async t => {
   const clock = new ManualClock()
   const { port } = await TestBroker.start(t, { clock })
   const { client: silent } = await RawClient.connect(port, { version: 5, keepalive: 10 })
