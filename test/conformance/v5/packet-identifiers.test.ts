@@ -59,6 +59,30 @@ t.test(
   }
 )
 
+t.test('[MQTT-2.2.1-4] nor after a restart of the broker, which begins to count anew', async t => {
+  const first = await TestBroker.start(t)
+  const options = { clientId: 'ids', clean: false, version: 5 as const, properties: { sessionExpiryInterval: 100 } }
+  const { client } = await RawClient.connect(first.port, options)
+  await client.subscribe('ids', 2)
+  const own = await RawClient.connect(first.port, { version: 5 })
+  for (let i = 0; i < 4; i++) await own.client.publish('ids', 'old', i % 2 === 0 ? 1 : 2)
+  const old = new Set<unknown>()
+  while (old.size < 4) old.add((await client.expect('publish')).messageId)
+  await client.cut()
+  const second = await first.restart(t)
+  const { client: again } = await RawClient.connect(second.port, options)
+  const sentAgain = new Set<unknown>()
+  while (sentAgain.size < 4) sentAgain.add((await again.expect('publish')).messageId)
+  t.same(sentAgain, old)
+  const { client: other } = await RawClient.connect(second.port, { version: 5 })
+  for (let i = 0; i < 4; i++) {
+    await other.publish('ids', 'new', i % 2 === 0 ? 1 : 2)
+    const { messageId } = await again.expect('publish')
+    t.notOk(old.has(messageId), `${messageId}`)
+    old.add(messageId)
+  }
+})
+
 t.test('[MQTT-2.2.1-5] each answer has the identifier of what it answers', async t => {
   const { client } = await RawClient.connect(port, { version: 5 })
   for (const messageId of [1, 255, 256, 65_535]) {
