@@ -10,6 +10,7 @@ import type { Stream, StreamRecord } from '../../lib/stream/contract.ts'
 import type { FileSystem } from '../../lib/stream/file-system.ts'
 import { Streams } from '../../lib/stream/streams.ts'
 import type { SessionStore } from '../../persistence/contract.ts'
+import type { OpenDb } from '../../persistence/database.ts'
 import { LevelStore } from '../../persistence/level-store.ts'
 
 /** Time that only moves when the test says so. */
@@ -34,6 +35,8 @@ export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'stream
   wrapStream?: (stream: Stream) => Stream
   peer?: PeerIdentity
   fileSystem?: FileSystem
+  /** How the session store's database is opened. */
+  openDb?: OpenDb
 }
 
 /** A broker on a real store and a real stream in a temporary folder, behind a TCP port. */
@@ -75,8 +78,8 @@ export class TestBroker {
   }
 
   static async #open(folder: string, options: TestBrokerOptions): Promise<TestBroker> {
-    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, fileSystem, ...brokerOptions } = options
-    const store = await LevelStore.open({ folder: join(folder, 'store') })
+    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, fileSystem, openDb, ...brokerOptions } = options
+    const store = await LevelStore.open({ folder: join(folder, 'store'), ...(openDb ? { openDb } : {}) })
     const declaration = {
       name: 'telemetry',
       filter: streamFilter,

@@ -1,0 +1,12 @@
+import t from 'tap'
+import { assertScripts, scripts } from './script.ts'
+
+t.test('the same holds when the broker is stopped and started again at any moment', { timeout: 900_000 }, async t => {
+  await assertScripts(scripts(50, 3, 0), 40)
+  t.pass('every script held')
+})
+
+t.test('the same holds when the broker crashes at any moment', { timeout: 900_000 }, async t => {
+  await assertScripts(scripts(50, 0, 3), 40)
+  t.pass('every script held')
+})
