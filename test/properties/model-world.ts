@@ -106,7 +106,7 @@ export class ModelWorld {
   #watch(started: TestBroker): void {
     this.#started = started
     started.broker.on('publish', packet => {
-      if (this.#started === started && !packet.topic.startsWith('$SYS/')) this.#taken(packet as unknown as AnyPacket)
+      if (!this.#disk.dead && !packet.topic.startsWith('$SYS/')) this.#taken(packet as unknown as AnyPacket)
     })
   }
 
@@ -302,12 +302,13 @@ export class ModelWorld {
   async crash(): Promise<void> {
     this.#disk.dead = true
     const dying = this.#started
+    const left: Promise<void>[] = []
     for (const client of this.clients) {
       if (!client.connected) continue
-      const left = client.leave()
+      left.push(client.leave())
       this.#connectionEnded(client, true)
-      await left
     }
+    await Promise.all(left)
     for (const { message, publication, deliveries } of this.#recent) {
       if (publication === undefined && message.payload !== '') this.#dueWills.set(message.payload, 'may')
       if (publication?.acknowledged) continue
