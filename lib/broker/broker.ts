@@ -6,7 +6,8 @@ import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
-import { type AedesPublishPacket, aedesPacketOf, messageFromHook, toPublishPacket } from './aedes-packet.ts'
+import { aedesPacketOf, toPublishPacket } from './aedes-packet.ts'
+import { askHook } from './ask-hook.ts'
 import { aedesLimits, type BrokerLogger, type BrokerOptions, type Clock } from './broker-options.ts'
 import { type ClientDescription, describeClients } from './client-description.ts'
 import { Connection } from './connection.ts'
@@ -272,27 +273,10 @@ export class Broker extends Aedes {
     const packet = aedesPacketOf(message, this.id, ++this.counter)
     const client = this.clients[message.publisherId] ?? null
     if (this.mq.hasListeners) this.mq.emit(packet)
-    this.published(packet as never, client as never, noop)
-    this.emit('publish', packet as never, client as never)
-  }
-
-  /** The message as the authorizeForward hook lets this client see it; undefined = not at all. */
-  forwarded(connection: Connection, message: Message): Message | undefined {
-    const packet = aedesPacketOf(message, this.id, 0)
-    const result = this.authorizeForward(connection as never, packet as never) as AedesPublishPacket | null | undefined
-    if (!result) return undefined
-    if (result.topic === message.topic && result.payload === message.payload && result.qos === message.qos) return message
-    return messageFromHook(result, message)
-  }
-
-  /** A will passes the same authorizePublish hook as any publish. */
-  authorizeWill(connection: Connection | null, clientId: string, message: Message, done: (error?: Error | null) => void): void {
-    if (!this.hasPublishHook) {
-      done(message.topic.startsWith('$SYS/') ? new Error('$SYS/ topic is reserved') : null)
-      return
+    if (this.published !== aedesDefaults.published) {
+      askHook(this, 'published', client, done => this.published(packet as never, client as never, done), noop)
     }
-    const client = connection ?? this.clients[clientId] ?? null
-    this.authorizePublish(client as never, aedesPacketOf(message, this.id, 0) as never, done)
+    this.emit('publish', packet as never, client as never)
   }
 
   publishPacketOf(packet: { topic: string }): PublishPacket {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { AuthenticationVerdict } from '../access/contract.ts'
 import type { ConnectPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
+import { askHook, endAfterHookError, HookError } from './ask-hook.ts'
 import type { Connection } from './connection.ts'
 import { authenticateEnhanced } from './enhanced-authentication.ts'
 import { reasonCodeOfReturnCode, refuseByVerdict, returnCode, returnCodeMessages } from './refusal.ts'
@@ -12,14 +13,20 @@ import { reasonCodeOfReturnCode, refuseByVerdict, returnCode, returnCodeMessages
  * The connection decodes nothing while a hook or an authenticator thinks.
  */
 
-type HookError = Error & { returnCode?: number; errorCode?: number }
+type HookDone = (error?: Error | null, successful?: boolean | null) => void
+type RefusalError = Error & { returnCode?: number; errorCode?: number }
 
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
   const { broker } = connection
   connection.connecting = true
   connection.suspend()
-  broker.preConnect(connection as never, aedesConnectPacket(packet) as never, (error, successful) => {
+  const call = (done: HookDone) => broker.preConnect(connection as never, aedesConnectPacket(packet) as never, done as never)
+  askHook<boolean | null>(broker, 'preConnect', connection, call, (error, successful) => {
     if (connection.closed) return
+    if (error instanceof HookError) {
+      connection.version = packet.protocolVersion
+      return endAfterHookError(connection, error)
+    }
     if (error || successful !== true) {
       connection.connecting = false
       if (error) connection.fail(error, 'refused-by-hook')
@@ -92,11 +99,14 @@ function authenticateByHook(connection: Connection, packet: ConnectPacket): void
   const { broker, identity, authentication } = connection
   // Who came in by enhanced authentication has a name that is proved, whatever the CONNECT says.
   const username = authentication === undefined ? packet.username : identity?.username
-  broker.authenticate(connection as never, username, packet.password, (hookError, successful) => {
+  const call = (done: HookDone) =>
+    broker.authenticate(connection as never, username as never, packet.password as never, done as never)
+  askHook<boolean | null>(broker, 'authenticate', connection, call, (hookError, successful) => {
     if (connection.closed) return
     if (broker.closed) return connection.close()
+    if (hookError instanceof HookError) return endAfterHookError(connection, hookError)
     if (!hookError && successful) return open(connection, packet)
-    const error = (hookError ?? new Error(returnCodeMessages[returnCode.notAuthorized])) as HookError
+    const error = (hookError ?? new Error(returnCodeMessages[returnCode.notAuthorized])) as RefusalError
     const asked = error.returnCode
     const code = asked !== undefined && asked >= 2 && asked <= 5 ? asked : returnCode.notAuthorized
     if (!error.message) error.message = returnCodeMessages[code] ?? ''
@@ -117,7 +127,7 @@ function open(connection: Connection, packet: ConnectPacket): void {
 }
 
 function refuse(connection: Connection, code: number): void {
-  const error = new Error(returnCodeMessages[code]) as HookError
+  const error = new Error(returnCodeMessages[code]) as RefusalError
   error.errorCode = code
   connection.refuse(reasonCodeOfReturnCode[code] ?? reasonCode.unspecifiedError, code, error)
 }

@@ -128,6 +128,13 @@ export const catalogue: readonly MetricDefinition[] = [
   metric('counter', 'messages_dropped_total', ['reason'], 'Deliveries that will not happen, by reason.', ({ counters }) =>
     byReason(counters.dropped)
   ),
+  metric(
+    'counter',
+    'hook_failures_total',
+    ['hook'],
+    'Calls of a hook of the embedding program that threw or rejected.',
+    ({ counters }) => [...counters.hookFailures].map(([hook, value]) => ({ labels: { hook }, value }))
+  ),
   metric('gauge', 'queued_messages', [], 'Messages waiting in the queues of all sessions.', ({ counters }) => [
     { value: counters.queued }
   ]),

@@ -19,6 +19,8 @@ export class Counters {
   readonly publishRefused = new Map<string, number>()
   /** Publishes sent to clients, repetitions included. */
   readonly publishSent: ByQos = [0, 0, 0]
+  /** Calls of a user's hook that threw or rejected, by hook. */
+  readonly hookFailures = new Map<string, number>()
   /** Deliveries that will not happen, by reason. */
   readonly dropped = new Map<string, number>()
   bytesReceived = 0

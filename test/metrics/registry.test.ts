@@ -106,7 +106,8 @@ t.test('metrics of the process are there, those the documentation names among th
 
 t.test('names end in their unit and labels are the declared ones', async t => {
   const counters = new Counters()
-  for (const counts of [counters.dropped, counters.publishRefused, counters.connectionsClosed]) countUp(counts, 'x')
+  const { dropped, publishRefused, connectionsClosed, hookFailures } = counters
+  for (const counts of [dropped, publishRefused, connectionsClosed, hookFailures]) countUp(counts, 'x')
   const sources = {
     counters,
     version: '1',

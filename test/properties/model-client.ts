@@ -37,6 +37,8 @@ export interface Publication {
 interface Outgoing {
   readonly publication: Publication
   state: 'sent' | 'received' | 'released'
+  /** PUBREL went out on an earlier connection: the broker may have forgotten the id since. */
+  releasedBefore: boolean
 }
 
 type Answer = { cmd: 'puback' | 'pubrec' | 'pubcomp'; messageId: number }
@@ -124,7 +126,10 @@ export class ModelClient {
   #resend(): void {
     for (const [messageId, outgoing] of this.#outgoing) {
       if (outgoing.state === 'sent') this.#sendPublish(messageId, outgoing.publication, true)
-      else this.#release(messageId, outgoing)
+      else {
+        outgoing.releasedBefore = outgoing.state === 'released'
+        this.#release(messageId, outgoing)
+      }
     }
   }
 
@@ -175,7 +180,7 @@ export class ModelClient {
     const messageId = this.#nextPacketId
     // Small numbers come back soon, as they would on a device.
     this.#nextPacketId = messageId >= 12 ? 1 : messageId + 1
-    this.#outgoing.set(messageId, { publication, state: 'sent' })
+    this.#outgoing.set(messageId, { publication, state: 'sent', releasedBefore: false })
     this.#sendPublish(messageId, publication, false)
     return true
   }
@@ -261,9 +266,11 @@ export class ModelClient {
 
   #onAck(cmd: 'puback' | 'pubrec' | 'pubcomp', messageId: number, code = 0): void {
     const world = this.#world
-    if (this.#awaited[cmd].shift() !== messageId) world.complain(`${this.clientId}: ${cmd} ${messageId} out of order [MQTT-4.6.0-2]`)
-    if (code >= 0x80) world.complain(`${this.clientId}: ${cmd} ${messageId} says ${code}`)
+    if (this.#awaited[cmd].shift() !== messageId)
+      world.complain(`${this.clientId}: ${cmd} ${messageId} out of order [MQTT-4.6.0-2]`)
     const outgoing = this.#outgoing.get(messageId)
+    const unknown = code === 0x92 && cmd === 'pubcomp' && outgoing?.releasedBefore
+    if (code >= 0x80 && !unknown) world.complain(`${this.clientId}: ${cmd} ${messageId} says ${code}`)
     if (outgoing === undefined) return world.complain(`${this.clientId}: ${cmd} ${messageId} for nothing`)
     if (cmd !== 'pubcomp') world.acknowledged(outgoing.publication)
     if (cmd !== 'pubrec') this.#outgoing.delete(messageId)

@@ -164,7 +164,9 @@ export class ModelSession {
 
   #atMostOnce(packet: AnyPacket, connection: ModelConnection): Delivery | undefined {
     if (packet.dup) this.#complain(`${describe(packet, connection.version)}: DUP at QoS 0 [MQTT-3.3.1-2]`)
-    const found = this.deliveries.find(one => one.connection === connection.number && isFor(one, packet, connection.version) && !one.received)
+    const found = this.deliveries.find(
+      one => one.connection === connection.number && isFor(one, packet, connection.version) && !one.received
+    )
     if (found === undefined) this.#complain(`${describe(packet, connection.version)}: not expected; ${this.#expected(packet)}`)
     return found
   }
@@ -180,7 +182,9 @@ export class ModelSession {
       this.#complain(`${arrived}: ${connection.publishes.size} in flight, ${connection.window} allowed`)
     }
     const known = this.inflight.get(packetId)
-    const candidates = this.deliveries.filter(one => one.connection === 0 && isFor(one, packet, connection.version) && one.state !== 'void')
+    const candidates = this.deliveries.filter(
+      one => one.connection === 0 && isFor(one, packet, connection.version) && one.state !== 'void'
+    )
     let found: Delivery | undefined
     if (packet.dup) {
       found =
@@ -317,7 +321,10 @@ function isFor({ message, qos, retain, subscriptionIds }: Delivery, packet: AnyP
 
 function idsOf(packet: AnyPacket): string {
   const ids = (packet.properties as { subscriptionIdentifier?: number | number[] } | undefined)?.subscriptionIdentifier ?? []
-  return [ids].flat().sort((a, b) => a - b).join()
+  return [ids]
+    .flat()
+    .sort((a, b) => a - b)
+    .join()
 }
 
 function describe(packet: AnyPacket, version: 3 | 4 | 5): string {

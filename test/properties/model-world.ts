@@ -1,6 +1,6 @@
 import type { NativeEngine } from '../../lib/broker/native/engine.ts'
 import { ManualClock, TestBroker, type TestBrokerOptions } from '../support/native-broker.ts'
-import type { AnyPacket } from '../support/raw-client.ts'
+import { type AnyPacket, RawClient } from '../support/raw-client.ts'
 import { naiveMatch } from '../topic/naive-match.ts'
 import { CrashableDisk } from './crashable-disk.ts'
 import { type ConnectPlan, ModelClient, type Publication } from './model-client.ts'
@@ -167,7 +167,9 @@ export class ModelWorld {
     if (packet.cmd === 'pingresp') return
     this.#activity++
     const { cmd, messageId, qos, dup, payload } = packet as unknown as Record<string, unknown>
-    this.note(`   ${clientId} gets ${cmd} ${messageId ?? ''}${cmd === 'publish' ? ` ${payload} QoS ${qos}${dup ? ' DUP' : ''}` : ''}`)
+    this.note(
+      `   ${clientId} gets ${cmd} ${messageId ?? ''}${cmd === 'publish' ? ` ${payload} QoS ${qos}${dup ? ' DUP' : ''}` : ''}`
+    )
   }
 
   disconnected(client: ModelClient, packet: AnyPacket): void {
@@ -269,7 +271,8 @@ export class ModelWorld {
     for (const message of this.#retained.values()) {
       const alive = message.expiresAtMs === 0 || message.expiresAtMs > this.nowMs
       if (!alive) continue
-      if (naiveMatch(request.filter, message.topic)) session.expectRetained(message, request, this.#seq++, client?.connection?.number ?? 0)
+      if (naiveMatch(request.filter, message.topic))
+        session.expectRetained(message, request, this.#seq++, client?.connection?.number ?? 0)
     }
   }
 
@@ -368,6 +371,17 @@ export class ModelWorld {
     this.#atRest = true
   }
 
+  /** What a new subscriber is sent as retained is what was retained last. */
+  async #lookAtRetained(): Promise<void> {
+    const { client } = await RawClient.connect(this.port, { clientId: 'onlooker' })
+    await client.subscribe('#', 0)
+    const found = (await client.ping()).map(({ topic, payload }) => `${topic} ${payload}`).sort()
+    const alive = [...this.#retained.values()].filter(({ expiresAtMs }) => expiresAtMs === 0 || expiresAtMs > this.nowMs)
+    const expected = alive.map(({ topic, payload }) => `${topic} ${payload}`).sort()
+    if (found.join() !== expected.join()) this.complain(`retained is ${found.join()}; expected ${expected.join()}`)
+    await client.disconnect()
+  }
+
   /** Everybody comes back and takes what is theirs; then nothing may be left anywhere. */
   async finish(): Promise<void> {
     for (const client of this.clients) {
@@ -385,6 +399,7 @@ export class ModelWorld {
       if (this.complaints.length > 0) return
     }
     for (const client of this.clients) client.session?.completed()
+    await this.#lookAtRetained()
     const { broker } = this.#started
     if (broker.counters.queued !== 0) this.complain(`${broker.counters.queued} messages are left in queues`)
     for (const client of this.clients) {
@@ -393,7 +408,8 @@ export class ModelWorld {
     }
     await this.settle()
     const { sessionCount, subscriptionCount } = broker
-    if (sessionCount + subscriptionCount > 0) this.complain(`${sessionCount} sessions, ${subscriptionCount} subscriptions are left`)
+    if (sessionCount + subscriptionCount > 0)
+      this.complain(`${sessionCount} sessions, ${subscriptionCount} subscriptions are left`)
   }
 }
 

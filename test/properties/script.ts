@@ -95,7 +95,12 @@ const ordinary: fc.WeightedArbitrary<object>[] = [
   { weight: 1, arbitrary: fc.record({ do: fc.constant('clear'), who, topic }) },
   {
     weight: 8,
-    arbitrary: fc.record({ do: fc.constant('answer'), who, count: fc.integer({ min: 1, max: 6 }), shuffle: fc.constantFrom(0, 0, 1, 7) })
+    arbitrary: fc.record({
+      do: fc.constant('answer'),
+      who,
+      count: fc.integer({ min: 1, max: 6 }),
+      shuffle: fc.constantFrom(0, 0, 1, 7)
+    })
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('release'), who, atOnce: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('time'), seconds: fc.constantFrom(5, 12, 25, 120) }) },
@@ -116,7 +121,11 @@ export function scripts(stepsMax: number, restarts: number, crashes: number): fc
     commitTurns: fc.constantFrom(0, 1, 4, 12),
     // Everybody begins connected and with a subscription; shrinking removes what is not needed.
     steps: fc
-      .tuple(fc.array(connect, { maxLength: 4 }), fc.array(subscribe, { maxLength: 4 }), fc.array(step, { maxLength: stepsMax }))
+      .tuple(
+        fc.array(connect, { maxLength: 4 }),
+        fc.array(subscribe, { maxLength: 4 }),
+        fc.array(step, { maxLength: stepsMax, size: 'max' })
+      )
       .map(([first, second, rest]) => [...spread(first), ...spread(second), ...rest] as Step[])
   })
 }

@@ -78,7 +78,16 @@ export class TestBroker {
   }
 
   static async #open(folder: string, options: TestBrokerOptions): Promise<TestBroker> {
-    const { ack = 'synced', streamFilter = 'devices/#', wrapStore, wrapStream, peer, fileSystem, openDb, ...brokerOptions } = options
+    const {
+      ack = 'synced',
+      streamFilter = 'devices/#',
+      wrapStore,
+      wrapStream,
+      peer,
+      fileSystem,
+      openDb,
+      ...brokerOptions
+    } = options
     const store = await LevelStore.open({ folder: join(folder, 'store'), ...(openDb ? { openDb } : {}) })
     const declaration = {
       name: 'telemetry',

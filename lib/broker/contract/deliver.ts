@@ -1,4 +1,5 @@
 import type { Qos } from '../../mqtt/packet.ts'
+import { callHook, endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Done } from '../engine.ts'
 import type { ClientSubscription, ContractClient } from './client.ts'
 import type { ContractContext } from './context.ts'
@@ -47,11 +48,22 @@ export class Deliverer {
   permitted(client: ContractClient, packet: ContractPacket): ContractPacket | undefined {
     const { policy } = client
     if (policy === undefined || policy.permitsAll || policy.canReceive(packet.topic)) {
-      const forwarded = this.#context.broker.authorizeForward(client as never, packet as never)
+      const forwarded = this.#asked(client, packet)
       if (forwarded) return forwarded as unknown as ContractPacket
     }
     this.#context.dropped('forward-denied')
     return undefined
+  }
+
+  #asked(client: ContractClient, packet: ContractPacket): unknown {
+    const { broker } = this.#context
+    try {
+      return callHook(broker, 'authorizeForward', client, () => broker.authorizeForward(client as never, packet as never))
+    } catch (error) {
+      if (!(error instanceof HookError)) throw error
+      endAfterHookError(client, error)
+      return undefined
+    }
   }
 
   #onMessage(client: ContractClient, message: ContractPacket, done: Done): void {
@@ -88,7 +100,8 @@ export class Deliverer {
 
   /** Not for this client after all: it leaves the queue, too. */
   #skip(client: ContractClient, message: ContractPacket, queued: boolean, done: Done): void {
-    if (queued) client.outbox.forgetQueued(delivery(message, message.qos, true, noop))
+    // Unless the hook could not say, which ended the connection.
+    if (queued && !client.closed) client.outbox.forgetQueued(delivery(message, message.qos, true, noop))
     this.#context.settle(done)
   }
 }

@@ -7,6 +7,7 @@ import { reasonCode } from '../../mqtt/reason-code.ts'
 import { utf8Error } from '../../mqtt/utf8.ts'
 import { topicLevels, topicNameError } from '../../topic/name.ts'
 import { toAedesProperties } from '../aedes-packet.ts'
+import { askHook, endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Broker } from '../broker.ts'
 import type { Done } from '../engine.ts'
 import type { ContractClient } from './client.ts'
@@ -101,10 +102,10 @@ export class PublishHandler {
       this.#refuse(client, packet, new Error('not authorized to publish'))
       return done()
     }
-    let answered = false
-    this.#context.broker.authorizePublish(client as never, packet as never, error => {
-      if (answered) return
-      answered = true
+    const { broker } = this.#context
+    const call = (answer: Done) => broker.authorizePublish(client as never, packet as never, answer)
+    askHook(broker, 'authorizePublish', client, call, error => {
+      if (error instanceof HookError) endAfterHookError(client, error)
       if (client.closed) {
         // Not acknowledged and not taken in: the client will send it again when it comes back.
         client.broker.reportClientError(client, new Error('connection closed'))
@@ -244,9 +245,12 @@ export function publishMessage(
 function announce(broker: Broker, packet: ContractPacket, client: ContractClient | null, done: Done): void {
   let emitted = false
   let answer: { error?: Error | null | undefined } | undefined
-  broker.published(packet as never, client as never, (error?: Error | null) => {
-    if (emitted) done(error)
-    else answer = { error }
+  const call = (answered: Done) => broker.published(packet as never, client as never, answered)
+  askHook(broker, 'published', client, call, error => {
+    // A hook that fails over a message that is taken in takes nothing back.
+    const outcome = error instanceof HookError ? undefined : error
+    if (emitted) done(outcome)
+    else answer = { error: outcome }
   })
   broker.emit('publish', packet as never, client as never)
   emitted = true

@@ -2,6 +2,8 @@ import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '..
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
+import { askHook, endAfterHookError, HookError } from '../ask-hook.ts'
+import type { Done } from '../engine.ts'
 import type { ClientSubscription, ContractClient } from './client.ts'
 import type { ContractContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
@@ -124,7 +126,9 @@ export class SubscribeHandler {
     if (client.version === 5 && asked.topic.startsWith('$share/')) return refused(reasonCode.sharedSubscriptionsNotSupported)
     if (policy !== undefined && !policy.permitsAll && !policy.canSubscribe(asked.topic)) return refused(reasonCode.notAuthorized)
     return new Promise((resolve, reject) => {
-      broker.authorizeSubscribe(client as never, asked as never, (error, answer) => {
+      const call = (done: Done) => broker.authorizeSubscribe(client as never, asked as never, done as never)
+      askHook<object | null>(broker, 'authorizeSubscribe', client, call, (error, answer) => {
+        if (error instanceof HookError) endAfterHookError(client, error)
         if (error) reject(error)
         else if (!answer || typeof answer !== 'object') resolve({ refused: reasonCode.notAuthorized })
         else resolve({ granted: answer as StoredSubscription })

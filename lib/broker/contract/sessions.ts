@@ -207,7 +207,7 @@ export class Sessions {
   async #replayOne(client: ContractClient, queued: ContractPacket): Promise<void> {
     const { messageId } = queued
     const packet = this.#deliverer.permitted(client, { ...queued })
-    if (packet === undefined) return client.outbox.forgetStored(queued)
+    if (packet === undefined) return client.closed ? undefined : client.outbox.forgetStored(queued)
     packet.messageId = messageId
     const wanting = client.wanting(packet.topic, undefined)
     // A message a program sent to this client alone has no subscription.

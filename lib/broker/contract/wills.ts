@@ -1,5 +1,6 @@
 import type { Properties, Will } from '../../mqtt/packet.ts'
 import { toAedesProperties } from '../aedes-packet.ts'
+import { askHook } from '../ask-hook.ts'
 import type { Done } from '../engine.ts'
 import type { ContractClient } from './client.ts'
 import type { ContractContext } from './context.ts'
@@ -78,7 +79,8 @@ export class Wills {
       if (error) return done(error)
       this.#forget(clientId).then(() => done(), done)
     }
-    broker.authorizePublish(client as never, will as never, error => {
+    const call = (answer: Done) => broker.authorizePublish(client as never, will as never, answer)
+    askHook(broker, 'authorizePublish', client, call, error => {
       if (!error) return broker.publish(will, client, finished)
       this.#context.dropped('will-denied')
       finished()

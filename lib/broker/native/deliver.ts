@@ -1,5 +1,8 @@
+import type { Message } from '../../mqtt/message.ts'
 import type { Qos } from '../../mqtt/packet.ts'
+import { endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
+import { forwarded } from '../message-hooks.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import { Publication } from './publication.ts'
@@ -65,12 +68,26 @@ export class Deliverer {
     }
     if (connection === undefined || !this.#context.broker.hasForwardHook) return publication
     const message = publication.message()
-    const forwarded = this.#context.broker.forwarded(connection, message)
-    if (forwarded === undefined) this.#context.dropped('forward-denied')
-    if (forwarded === undefined || forwarded === message) return forwarded && publication
+    let shown: Message | undefined
+    try {
+      shown = forwarded(this.#context.broker, connection, message)
+    } catch (error) {
+      return this.#afterHookError(session, connection, publication, error)
+    }
+    if (shown === undefined) this.#context.dropped('forward-denied')
+    if (shown === undefined || shown === message) return shown && publication
     const rewritten = new Publication()
-    rewritten.beginMessage(forwarded, this.#context.routes.route(forwarded.topic))
+    rewritten.beginMessage(shown, this.#context.routes.route(shown.topic))
     return rewritten
+  }
+
+  /** The hook could not say: the connection ends, and a session that outlives it has the message queued, to be asked about again. */
+  #afterHookError(session: BrokerSession, connection: Connection, publication: Publication, error: unknown) {
+    if (!(error instanceof HookError)) throw error
+    endAfterHookError(connection, error)
+    if (this.#context.sessions.get(session.clientId) === session) return publication
+    this.#context.dropped('hook-failed')
+    return undefined
   }
 
   /** As toSession(), for a publication that shownTo() gave. */

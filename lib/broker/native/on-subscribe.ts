@@ -2,6 +2,7 @@ import type { Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } fro
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { topicFilterError } from '../../topic/filter.ts'
 import { topicLevels } from '../../topic/name.ts'
+import { askHook, endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
@@ -43,6 +44,8 @@ export class SubscribeHandler {
     const session = connection.session as BrokerSession
     connection.suspend()
     this.#authorizeAll(connection, packet.subscriptions, answers => {
+      const failure = answers.find(answer => answer.error instanceof HookError)?.error
+      if (failure instanceof HookError) endAfterHookError(connection, failure)
       if (connection.closed) return done?.(new Error('connection closed'))
       const codes: number[] = []
       const granted: Granted[] = []
@@ -134,8 +137,9 @@ export class SubscribeHandler {
     const next = (index: number): void => {
       if (index === requests.length) return then(answers)
       const request = requests[index]!
-      broker.authorizeSubscribe(connection as never, { ...request } as never, (error, subscription) => {
-        answers[index] = error ? { error } : { subscription: subscription as SubscriptionRequest | null | undefined }
+      const call = (done: HookDone) => broker.authorizeSubscribe(connection as never, { ...request } as never, done as never)
+      askHook<SubscriptionRequest | null>(broker, 'authorizeSubscribe', connection, call, (error, subscription) => {
+        answers[index] = error ? { error } : { subscription }
         next(index + 1)
       })
     }
@@ -192,6 +196,7 @@ export class SubscribeHandler {
   }
 }
 
+type HookDone = (error?: Error | null, subscription?: SubscriptionRequest | null) => void
 type HookAnswer = { error?: Error; subscription?: SubscriptionRequest | null | undefined }
 
 /** 3.1.1 knows one failure code [MQTT3-3.9.3-2]; 3.1 knows none, and its clients take 0x80 as the later version means it. */

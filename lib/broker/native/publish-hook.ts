@@ -1,5 +1,6 @@
 import type { Message } from '../../mqtt/message.ts'
 import { aedesPacketOf, messageFromHook } from '../aedes-packet.ts'
+import { askHook, endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
 import type { NativeContext } from './context.ts'
 import type { PublishHandler } from './on-publish.ts'
@@ -19,13 +20,12 @@ export function publishThroughHook(
   const { broker, routes } = context
   const packet = aedesPacketOf(message, broker.id, 0)
   packet.messageId = message.qos > 0 ? packetId : undefined
-  let answered = false
   let waiting = false
-  broker.authorizePublish(connection as never, packet as never, error => {
-    if (answered) return
-    answered = true
+  const call = (done: (error?: Error | null) => void) => broker.authorizePublish(connection as never, packet as never, done)
+  const answered = askHook(broker, 'authorizePublish', connection, call, error => {
     if (!connection.closed) {
-      if (error) handler.refuse(connection, message.qos, packetId)
+      if (error instanceof HookError) endAfterHookError(connection, error)
+      else if (error) handler.refuse(connection, message.qos, packetId)
       else {
         // Accepted now, but its life began when it arrived [MQTT-3.3.2-6].
         const changed = { ...messageFromHook(packet, message), publishedAtMs: context.now() }

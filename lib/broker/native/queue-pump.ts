@@ -1,6 +1,8 @@
 import type { QueueEntry } from '../../../persistence/contract.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
+import { endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
+import { forwarded } from '../message-hooks.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
@@ -81,6 +83,8 @@ export class QueuePump {
       }
       this.#releaseRest(session, connection)
     } catch (error) {
+      // What the hook was asked about stays in the queue.
+      if (error instanceof HookError) endAfterHookError(connection, error)
       const cause = error instanceof Error ? error : new Error(String(error))
       connection.disconnect(reasonCode.implementationSpecificError, cause, 'queue-unavailable')
     } finally {
@@ -139,13 +143,13 @@ export class QueuePump {
     // Rights may have been withdrawn since the message was queued.
     const denied = policy !== undefined && !policy.permitsAll && !policy.canReceive(message.topic)
     const { broker } = this.#context
-    const forwarded = denied ? undefined : broker.hasForwardHook ? broker.forwarded(connection, message) : message
-    if (forwarded === undefined) return this.#drop(session, entry, 'forward-denied')
+    const shown = denied ? undefined : broker.hasForwardHook ? forwarded(broker, connection, message) : message
+    if (shown === undefined) return this.#drop(session, entry, 'forward-denied')
     const packetId = inflight.allocate()
     inflight.sent(packetId, entry.seq, entry.qos)
     this.#context.store.markSent(session.key, entry.seq, packetId)
     this.#context.commit.schedule()
-    const packet = outgoingOf({ ...entry, message: forwarded }, packetId, false, nowMs)
+    const packet = outgoingOf({ ...entry, message: shown }, packetId, false, nowMs)
     if (!this.#deliverer.sendStored(connection, packet)) this.#deliverer.forget(session, packetId)
   }
 

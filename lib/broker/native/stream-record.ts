@@ -2,6 +2,7 @@ import type { Message } from '../../mqtt/message.ts'
 import type { StreamGap, StreamRecord } from '../../stream/contract.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
+import { forwarded } from '../message-hooks.ts'
 import type { RoutedSubscription } from './broker-session.ts'
 import type { OutgoingPublish } from './publish-writer.ts'
 
@@ -94,6 +95,6 @@ export function recordShownTo(broker: Broker, connection: Connection, record: St
     publishedAtMs: timestampMs,
     publisherId: clientId
   }
-  const shown = broker.forwarded(connection, message)
+  const shown = forwarded(broker, connection, message)
   return shown && { ...record, topic: shown.topic, payload: shown.payload, properties: shown.properties }
 }

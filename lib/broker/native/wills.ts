@@ -3,6 +3,7 @@ import type { Will } from '../../mqtt/packet.ts'
 import { messageOf } from '../aedes-packet.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
+import { authorizeWill } from '../message-hooks.ts'
 import type { NativeContext } from './context.ts'
 import type { PublishHandler } from './on-publish.ts'
 
@@ -95,7 +96,7 @@ export class Wills {
     const nowMs = this.#context.now()
     const expiresAtMs = will.message.expiresAtMs === 0 ? 0 : nowMs + (will.message.expiresAtMs - will.message.publishedAtMs)
     const message = { ...will.message, publishedAtMs: nowMs, expiresAtMs }
-    broker.authorizeWill(connection ?? null, will.clientId, message, error => {
+    authorizeWill(broker, connection ?? null, will.clientId, message, error => {
       if (this.#context.stopped) return done()
       // While the hook thought the client may have come back with another will.
       if (!this.#wills.has(will.clientId)) this.#context.store.deleteWill(will.clientId)
