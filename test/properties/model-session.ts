@@ -157,6 +157,7 @@ export class ModelSession {
     }
     delivery.received = true
     delivery.receivedLately = true
+    delivery.recorded = false
     delivery.again = 'no'
     if (delivery.qos === 0) delivery.finished = true
     return delivery
@@ -192,7 +193,11 @@ export class ModelSession {
         candidates.find(one => one.mayBeSent && !one.received)
       if (found === undefined) this.#complain(`${arrived}: DUP on what was not sent before; ${this.#expected(packet)}`)
     } else {
-      found = candidates.find(one => !one.received) ?? candidates.find(one => one.afresh)
+      // What a crash made doubtful is a guess; what is owed is not.
+      found =
+        candidates.find(one => !one.received && one.state === 'owed') ??
+        candidates.find(one => !one.received) ??
+        candidates.find(one => one.afresh)
       if (found === undefined) this.#complain(`${arrived}: not expected; ${this.#expected(packet)}`)
     }
     if (found === undefined) return undefined
@@ -207,6 +212,7 @@ export class ModelSession {
   }
 
   #inOrder(delivery: Delivery, connection: ModelConnection, arrived: string): void {
+    if (delivery.state !== 'owed') return
     const key = `${delivery.message.publisher} ${delivery.message.topic} ${delivery.qos}`
     if ((connection.lastSeq.get(key) ?? -1) > delivery.seq) this.#complain(`${arrived}: overtaken on this connection`)
     connection.lastSeq.set(key, delivery.seq)

@@ -48,6 +48,7 @@ export class ModelWorld {
   #seq = 0
   #activity = 0
   #atRest = true
+  #over = false
   #trace: string[] = []
 
   constructor(versions: readonly (3 | 4 | 5)[], limits: { maxInflight: number; receiveMaximum: number }, commitTurns: number) {
@@ -67,6 +68,7 @@ export class ModelWorld {
   }
 
   async stop(): Promise<void> {
+    this.#over = true
     for (const client of this.clients) await client.leave()
     for (const teardown of this.#teardowns.splice(0).reverse()) await teardown()
   }
@@ -106,7 +108,7 @@ export class ModelWorld {
   #watch(started: TestBroker): void {
     this.#started = started
     started.broker.on('publish', packet => {
-      if (!this.#disk.dead && !packet.topic.startsWith('$SYS/')) this.#taken(packet as unknown as AnyPacket)
+      if (!this.#over && !this.#disk.dead && !packet.topic.startsWith('$SYS/')) this.#taken(packet as unknown as AnyPacket)
     })
   }
 

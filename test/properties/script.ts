@@ -21,7 +21,7 @@ export type Step =
   | { do: 'disconnect'; who: number; withWill: boolean; expirySeconds: number | undefined }
   | { do: 'subscribe'; who: number; requests: FilterRequest[]; subscriptionId: number }
   | { do: 'unsubscribe'; who: number; filter: string }
-  | { do: 'publish'; who: number; topic: string; qos: 0 | 1 | 2; retain: boolean; expirySeconds: number; count: number }
+  | { do: 'publish'; who: number; messages: { topic: string; qos: 0 | 1 | 2; retain: boolean; expirySeconds: number }[] }
   | { do: 'clear'; who: number; topic: string }
   | { do: 'answer'; who: number; count: number; shuffle: number }
   | { do: 'release'; who: number; atOnce: boolean }
@@ -53,6 +53,13 @@ const request = fc.record({
   retainHandling: fc.constantFrom(0, 0, 1, 2)
 })
 
+const message = fc.record({
+  topic,
+  qos: highQos,
+  retain: fc.constantFrom(false, false, false, true),
+  expirySeconds: fc.constantFrom(0, 0, 0, 15)
+})
+
 const connect = fc.record({
   do: fc.constant('connect'),
   who,
@@ -70,11 +77,7 @@ const subscribe = fc.record({
 const publish = fc.record({
   do: fc.constant('publish'),
   who,
-  topic,
-  qos: highQos,
-  retain: fc.constantFrom(false, false, false, true),
-  expirySeconds: fc.constantFrom(0, 0, 0, 15),
-  count: fc.integer({ min: 1, max: 5 })
+  messages: fc.array(message, { minLength: 1, maxLength: 5 })
 })
 
 const ordinary: fc.WeightedArbitrary<object>[] = [
@@ -207,7 +210,7 @@ async function take(world: ModelWorld, step: Step): Promise<void> {
       return world.settle()
     }
     case 'publish':
-      for (let i = 0; i < step.count; i++) world.publish(client, step)
+      for (const message of step.messages) world.publish(client, message)
       return
     case 'clear':
       await world.settle()
