@@ -77,7 +77,7 @@ export class Deliverer {
     if (shown === undefined) this.#context.dropped('forward-denied')
     if (shown === undefined || shown === message) return shown && publication
     const rewritten = new Publication()
-    rewritten.beginMessage(shown, this.#context.routes.route(shown.topic))
+    rewritten.beginMessage(shown, this.#context.routes.route(shown.topic), publication.nowMs)
     return rewritten
   }
 

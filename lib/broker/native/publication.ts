@@ -34,9 +34,9 @@ export class Publication {
     if (shared[0] || shared[1] || shared[2] || shared[3]) shared.fill(undefined)
   }
 
-  /** Takes over a message that lives in memory already. */
-  beginMessage(message: Message, route: TopicRoute): void {
-    this.begin(route, message.publishedAtMs, message.publisherId)
+  /** Takes over a message that lives in memory already; `nowMs` says how old it is by now, when it was not published just now. */
+  beginMessage(message: Message, route: TopicRoute, nowMs = message.publishedAtMs): void {
+    this.begin(route, nowMs, message.publisherId)
     this.bytes = message.payload
     this.payloadStart = 0
     this.payloadEnd = message.payload.length

@@ -69,16 +69,15 @@ export class RetainedDelivery {
   }
 
   #send(session: BrokerSession, subscription: RoutedSubscription, message: Message): void {
-    if (message.expiresAtMs !== 0 && message.expiresAtMs <= this.#context.now()) {
+    const nowMs = this.#context.now()
+    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
       this.#context.store.deleteRetained(message.topic)
       this.#context.commit.schedule()
       this.#context.dropped('retained-expired')
       return
     }
     const publication = new Publication()
-    publication.beginMessage(message, this.#context.routes.route(message.topic))
-    // It was published long ago: what is left of its life counts from now [MQTT-3.3.2-6].
-    publication.nowMs = this.#context.now()
+    publication.beginMessage(message, this.#context.routes.route(message.topic), nowMs)
     const ids = subscription.subscriptionId > 0 ? [subscription.subscriptionId] : []
     // Sent because of a new subscription, so RETAIN is 1 [MQTT3-3.3.1-8].
     if (this.#deliverer.toSession(session, publication, subscription.qos, true, ids)) this.#context.commit.schedule()

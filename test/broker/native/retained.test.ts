@@ -1,5 +1,5 @@
 import t from 'tap'
-import { TestBroker } from '../../support/native-broker.ts'
+import { ManualClock, TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
 
 const retain = { retain: true }
@@ -169,3 +169,22 @@ t.test('a client whose retained messages cannot be read is told, instead of miss
     t.match(await client.ended(), [{ cmd: 'disconnect', reasonCode: 0x83 }])
   }
 })
+
+for (const qos of [0, 1, 2] as const) {
+  t.test(`[MQTT-3.3.2-6] a retained message is sent at QoS ${qos} with what is left of its Message Expiry Interval`, async t => {
+    const clock = new ManualClock()
+    const { port } = await TestBroker.start(t, {
+      clock,
+      authorizeForward: (client, packet) => (client.id === 'rewritten' ? { ...packet, payload: Buffer.from('y') } : packet)
+    })
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher', version: 5 })
+    await publisher.publish('a', 'x', qos, { retain: true, properties: { messageExpiryInterval: 30 } })
+    clock.advance(12_000)
+    for (const clientId of ['plain', 'rewritten', 'stored']) {
+      const expiry = clientId === 'stored' ? { properties: { sessionExpiryInterval: 100 } } : {}
+      const { client } = await RawClient.connect(port, { clientId, version: 5, ...expiry })
+      await client.subscribe('a', qos)
+      t.match(await client.expect('publish'), { qos, properties: { messageExpiryInterval: 18 } }, clientId)
+    }
+  })
+}
