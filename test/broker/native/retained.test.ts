@@ -179,6 +179,7 @@ for (const qos of [0, 1, 2] as const) {
     })
     const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher', version: 5 })
     await publisher.publish('a', 'x', qos, { retain: true, properties: { messageExpiryInterval: 30 } })
+    await publisher.ping()
     clock.advance(12_000)
     for (const clientId of ['plain', 'rewritten', 'stored']) {
       const expiry = clientId === 'stored' ? { properties: { sessionExpiryInterval: 100 } } : {}
