@@ -56,7 +56,7 @@ export class Deliverer {
     subscriptionIds: readonly number[]
   ): boolean {
     const shown = this.shownTo(session, publication)
-    return shown !== undefined && this.permitted(session, shown, maxQos, retain, subscriptionIds)
+    return shown !== undefined && this.permitted(session, shown, maxQos, retain, subscriptionIds, publication)
   }
 
   /** The publication as policy and forward hook let this session see it; undefined = not at all, which is counted. */
@@ -90,13 +90,17 @@ export class Deliverer {
     return undefined
   }
 
-  /** As toSession(), for a publication that shownTo() gave. */
+  /**
+   * As toSession(), for a publication that shownTo() gave. What is queued is the `original`: the forward hook is asked about it again
+   * whenever it is sent, as rights may have changed by then.
+   */
   permitted(
     session: BrokerSession,
     publication: Publication,
     maxQos: Qos,
     retain: boolean,
-    subscriptionIds: readonly number[]
+    subscriptionIds: readonly number[],
+    original = publication
   ): boolean {
     const { connection } = session
     const qos = maxQos < publication.qos ? maxQos : publication.qos
@@ -104,7 +108,7 @@ export class Deliverer {
       if (connection?.connected) this.#atMostOnce(connection, publication, retain, subscriptionIds)
       return false
     }
-    if (session.stored) return this.#stored(session, publication, qos, retain, subscriptionIds)
+    if (session.stored) return this.#stored(session, publication, qos, retain, subscriptionIds, original)
     if (connection !== undefined) this.#inMemory(session, connection, publication, qos, retain, subscriptionIds)
     return false
   }
@@ -144,14 +148,15 @@ export class Deliverer {
     publication: Publication,
     qos: 1 | 2,
     retain: boolean,
-    subscriptionIds: readonly number[]
+    subscriptionIds: readonly number[],
+    original: Publication
   ): boolean {
     const { store, limits } = this.#context
     if (session.queued >= limits.maxQueuedMessagesPerSession + session.inflightCount) {
       this.#context.dropped('queue-full')
       return false
     }
-    publication.ref ??= store.message(publication.message())
+    original.ref ??= store.message(original.message())
     const seq = session.nextSeq++
     session.queued++
     this.#context.counters.queued++
@@ -159,7 +164,7 @@ export class Deliverer {
     const direct =
       connection?.connected === true && session.sendSeq === seq && !session.pumping && this.windowOpen(session, connection)
     const packetId = direct ? session.inflight.allocate() : 0
-    store.enqueue(session.key, seq, publication.ref, qos, retain, subscriptionIds, packetId)
+    store.enqueue(session.key, seq, original.ref, qos, retain, subscriptionIds, packetId)
     if (packetId === 0 || connection === undefined) return true
     session.sendSeq = seq + 1
     session.inflight.sent(packetId, seq, qos)

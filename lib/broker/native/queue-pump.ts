@@ -1,4 +1,5 @@
 import type { QueueEntry } from '../../../persistence/contract.ts'
+import type { Message } from '../../mqtt/message.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
@@ -132,8 +133,13 @@ export class QueuePump {
         return
       }
       inflight.resent(entry.packetId)
+      const shown = this.#shownTo(connection, entry.message)
+      if (shown === undefined) {
+        this.#context.dropped('forward-denied')
+        return this.#deliverer.forget(session, entry.packetId)
+      }
       // DUP marks a delivery attempt that may not be the first [MQTT-3.3.1-1]; an unfinished one is sent even if it expired since.
-      const packet = outgoingOf(entry, entry.packetId, true, nowMs)
+      const packet = outgoingOf({ ...entry, message: shown }, entry.packetId, true, nowMs)
       if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, entry.packetId)
       return
     }
@@ -142,8 +148,7 @@ export class QueuePump {
     if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) return this.#drop(session, entry, 'message-expired')
     // Rights may have been withdrawn since the message was queued.
     const denied = policy !== undefined && !policy.permitsAll && !policy.canReceive(message.topic)
-    const { broker } = this.#context
-    const shown = denied ? undefined : broker.hasForwardHook ? forwarded(broker, connection, message) : message
+    const shown = denied ? undefined : this.#shownTo(connection, message)
     if (shown === undefined) return this.#drop(session, entry, 'forward-denied')
     const packetId = inflight.allocate()
     inflight.sent(packetId, entry.seq, entry.qos)
@@ -151,6 +156,11 @@ export class QueuePump {
     this.#context.commit.schedule()
     const packet = outgoingOf({ ...entry, message: shown }, packetId, false, nowMs)
     if (!this.#deliverer.sendStored(connection, packet)) this.#deliverer.forget(session, packetId)
+  }
+
+  #shownTo(connection: Connection, message: Message): Message | undefined {
+    const { broker } = this.#context
+    return broker.hasForwardHook ? forwarded(broker, connection, message) : message
   }
 
   #drop(session: BrokerSession, entry: QueueEntry, reason: string): void {

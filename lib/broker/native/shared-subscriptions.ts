@@ -185,9 +185,14 @@ export class SharedSubscriptions {
     const retain = member.retainAsPublished && publication.retain
     const ids = member.subscriptionId > 0 ? [member.subscriptionId] : noIds
     const shown = connection === undefined ? undefined : this.#deliverer.shownTo(session, publication)
+    if (qos > 0 && session.connection !== connection) {
+      // The forward hook failed, which ended the connection: the message waits for another member.
+      if (seq === 0) backlog.add(publication, 0)
+      return backlog.stored
+    }
     if (connection === undefined || shown === undefined || qos !== 1) {
       if (seq > 0) backlog.settle(seq)
-      if (shown !== undefined) return this.#deliverer.permitted(session, shown, qos, retain, ids)
+      if (shown !== undefined) return this.#deliverer.permitted(session, shown, qos, retain, ids, publication)
       return false
     }
     const packetId = session.inflight.allocate()
@@ -267,6 +272,8 @@ export class SharedSubscriptions {
     publication.beginMessage(entry.message, this.#context.routes.route(entry.message.topic))
     const ids = member !== undefined && member.subscriptionId > 0 ? [member.subscriptionId] : noIds
     const retain = entry.retain && (member?.retainAsPublished ?? false)
-    return { ...outgoing(publication, 1, retain, packetId, ids, this.#context.now()), dup: true }
+    // Asked again, as nobody keeps what a hook made of it the first time.
+    const shown = this.#deliverer.shownTo(session, publication)
+    return shown && { ...outgoing(shown, 1, retain, packetId, ids, this.#context.now()), dup: true }
   }
 }

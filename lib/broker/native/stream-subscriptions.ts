@@ -4,6 +4,7 @@ import { reasonCode } from '../../mqtt/reason-code.ts'
 import type { ReadFrom, Stream, StreamGap, StreamRecord } from '../../stream/contract.ts'
 import { parseReadFrom, parseStreamFilter, streamFilterPrefix } from '../../stream/read-from.ts'
 import { parseSharedFilter, topicMatches } from '../../topic/filter.ts'
+import { endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
 import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
@@ -185,6 +186,7 @@ export class StreamSubscriptions {
       }
     } catch (error) {
       if (signal.aborted) return
+      if (error instanceof HookError) return endAfterHookError(connection, error)
       this.#context.broker.logger?.error(
         { err: error, clientId: session.clientId, stream: reading.stream.name },
         'a stream cannot be read'

@@ -173,3 +173,53 @@ t.test('a hook that changes the QoS does not change the handshake the publisher 
   t.equal((await subscriber.expect('publish')).qos, 2)
   t.same(await client.ping(), [], 'QoS 0 is not acknowledged whatever became of it')
 })
+
+t.test('what authorizeForward makes of a message is made once, and is what is sent again', async t => {
+  const { port } = await TestBroker.start(t, {
+    authorizeForward: (_client, packet) => ({ ...packet, payload: Buffer.from(`${packet.payload}!`) })
+  })
+  const options = {
+    clientId: 'a',
+    version: 5 as const,
+    clean: false,
+    properties: { sessionExpiryInterval: 100, receiveMaximum: 1 }
+  }
+  const { client: first } = await RawClient.connect(port, options)
+  await first.subscribe('all/#', 1)
+  await first.subscribe('$share/group/shared', 1)
+  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+  await publisher.publish('all/live', 'live', 1)
+  await publisher.publish('all/waits', 'waits', 1)
+  t.match(await first.expect('publish'), { payload: Buffer.from('live!'), dup: false })
+  await first.cut()
+  const { client: second } = await RawClient.connect(port, options)
+  t.match(await second.expect('publish'), { payload: Buffer.from('live!'), dup: true })
+  second.send({ cmd: 'puback', messageId: 1 })
+  t.match(await second.expect('publish'), { payload: Buffer.from('waits!'), dup: false })
+  await second.cut()
+  const { client: third } = await RawClient.connect(port, options)
+  t.match(await third.expect('publish'), { payload: Buffer.from('waits!'), dup: true })
+  third.send({ cmd: 'puback', messageId: 2 })
+  await third.ping()
+  await publisher.publish('shared', 'shared', 1)
+  t.match(await third.expect('publish'), { payload: Buffer.from('shared!'), dup: false })
+  await third.cut()
+  const { client: fourth } = await RawClient.connect(port, options)
+  t.match(await fourth.expect('publish'), { payload: Buffer.from('shared!'), dup: true })
+})
+
+t.test('what authorizeForward does not show any more is not sent again either', async t => {
+  let shown = true
+  const { port, broker } = await TestBroker.start(t, { authorizeForward: (_client, packet) => (shown ? packet : null) })
+  const options = { clientId: 'a', clean: false }
+  const { client: first } = await RawClient.connect(port, options)
+  await first.subscribe('a', 1)
+  const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+  await publisher.publish('a', 'x', 1)
+  await first.expect('publish')
+  await first.cut()
+  shown = false
+  const { client: second } = await RawClient.connect(port, options)
+  for (let i = 0; i < 50 && broker.counters.queued > 0; i++) t.same(await second.ping(), [])
+  t.equal(broker.counters.dropped.get('forward-denied'), 1)
+})
