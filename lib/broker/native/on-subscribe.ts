@@ -49,12 +49,16 @@ export class SubscribeHandler {
       if (connection.closed) return done?.(new Error('connection closed'))
       const codes: number[] = []
       const granted: Granted[] = []
+      const changed = this.#retained.watch()
       packet.subscriptions.forEach((request, index) => {
         const answer = answers[index]
         codes.push(this.#grant(connection, session, request, answer, packet, granted))
       })
       const afterCommit = () => {
-        if (connection.closed) return done?.(new Error('connection closed'))
+        if (connection.closed) {
+          this.#retained.unwatch(changed)
+          return done?.(new Error('connection closed'))
+        }
         if (packet.messageId > 0) {
           const properties = failureProperties(codes)
           connection.send({ cmd: 'suback', messageId: packet.messageId, granted: subackCodes(connection, codes), properties })
@@ -75,7 +79,7 @@ export class SubscribeHandler {
         // A shared subscription brings no retained messages (section 4.8.2), but what waits in its group; one to a stream, its records.
         const own = granted.filter(({ subscription: { filter } }) => !filter.startsWith(sharePrefix) && !readsStream(filter))
         if (own.length < granted.length) this.#subscriptions.online(session)
-        this.#retained.deliver(session, connection, own, error => {
+        this.#retained.deliver(session, connection, own, changed, error => {
           if (error) connection.disconnect(reasonCode.implementationSpecificError, error, 'retained-unavailable')
           connection.resume()
           done?.(error)

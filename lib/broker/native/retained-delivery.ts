@@ -21,50 +21,71 @@ export class RetainedDelivery {
     this.#deliverer = deliverer
   }
 
-  /** Calls `done` at once when nothing has to be searched for. */
-  deliver(session: BrokerSession, connection: Connection, granted: readonly Granted[], done: Done): void {
+  /**
+   * To be called when subscriptions are put in force: what is published from then on is delivered by them, so that it must not come
+   * as a retained message, too, nor its predecessor after it. Ends with deliver() or unwatch().
+   */
+  watch(): Set<string> {
+    const changed = new Set<string>()
+    this.#context.retainedSearches.add(changed)
+    return changed
+  }
+
+  unwatch(changed: Set<string>): void {
+    this.#context.retainedSearches.delete(changed)
+  }
+
+  /** Calls `done` at once when nothing has to be searched for. `changed` comes from watch(). */
+  deliver(session: BrokerSession, connection: Connection, granted: readonly Granted[], changed: Set<string>, done: Done): void {
+    const ended: Done = error => {
+      this.unwatch(changed)
+      done(error)
+    }
     const searches: RoutedSubscription[] = []
     try {
-      this.#exact(session, granted, searches)
+      this.#exact(session, granted, changed, searches)
     } catch (error) {
       // The store cannot be read while it reopens itself.
-      return done(error as Error)
+      return ended(error as Error)
     }
-    if (searches.length === 0) return done()
-    this.#search(session, connection, searches).then(
-      () => done(),
-      (error: Error) => done(error)
+    if (searches.length === 0) return ended()
+    this.#search(session, connection, searches, changed).then(
+      () => ended(),
+      (error: Error) => ended(error)
     )
   }
 
   /** Topics without wildcards are one get; the others are collected in `searches`. */
-  #exact(session: BrokerSession, granted: readonly Granted[], searches: RoutedSubscription[]): void {
+  #exact(
+    session: BrokerSession,
+    granted: readonly Granted[],
+    changed: ReadonlySet<string>,
+    searches: RoutedSubscription[]
+  ): void {
     if (this.#context.store.retainedCount === 0) return
     for (const { subscription, existed } of granted) {
       if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && existed)) continue
       if (subscription.filter.includes('+') || subscription.filter.includes('#')) searches.push(subscription)
-      else {
+      else if (!changed.has(subscription.filter)) {
         const message = this.#context.store.retainedByTopic(subscription.filter)
         if (message !== undefined) this.#send(session, subscription, message)
       }
     }
   }
 
-  async #search(session: BrokerSession, connection: Connection, subscriptions: readonly RoutedSubscription[]): Promise<void> {
-    const { store, limits, retainedSearches } = this.#context
-    // What is published meanwhile was delivered by the subscription already; its predecessor must not come after it.
-    const changed = new Set<string>()
-    retainedSearches.add(changed)
-    try {
-      for (const subscription of subscriptions) {
-        for await (const message of store.retainedByFilter(subscription.filter)) {
-          if (connection.outbound.waitingBytes > limits.maxOutboundBufferBytes) await uncongested(connection)
-          if (connection.closed) return
-          if (!changed.has(message.topic)) this.#send(session, subscription, message)
-        }
+  async #search(
+    session: BrokerSession,
+    connection: Connection,
+    subscriptions: readonly RoutedSubscription[],
+    changed: ReadonlySet<string>
+  ): Promise<void> {
+    const { store, limits } = this.#context
+    for (const subscription of subscriptions) {
+      for await (const message of store.retainedByFilter(subscription.filter)) {
+        if (connection.outbound.waitingBytes > limits.maxOutboundBufferBytes) await uncongested(connection)
+        if (connection.closed) return
+        if (!changed.has(message.topic)) this.#send(session, subscription, message)
       }
-    } finally {
-      retainedSearches.delete(changed)
     }
   }
 
