@@ -137,7 +137,7 @@ const storedSession = (clientId: string, receiveMaximum: number) => ({
 t.test('[MQTT-4.6.0-6] order holds from live to queued, over redelivery and a restart, and back to live', async t => {
   let started = await TestBroker.start(t, { limits: { maxInflight: 6 } })
   const sinks = [new Sink(), new Sink()]
-  const options = [storedSession('narrow', 2), storedSession('wide', 50)]
+  const options = [storedSession('narrow', 4), storedSession('wide', 50)]
   const connectAll = async (): Promise<void> => {
     for (const [i, sink] of sinks.entries()) await sink.connect(started.port, options[i]!)
   }
@@ -170,9 +170,9 @@ t.test('[MQTT-4.6.0-6] order holds from live to queued, over redelivery and a re
     }
     for (const source of sources) await source.done()
   }
-  await publishSome(60)
+  await publishSome(40)
   for (const sink of sinks) sink.answers = false
-  await publishSome(60)
+  await publishSome(40)
   for (const sink of sinks) await sink.cut()
   await publishSome(40)
   await connectAll()
@@ -180,7 +180,7 @@ t.test('[MQTT-4.6.0-6] order holds from live to queued, over redelivery and a re
   started = await started.restart(t)
   for (const sink of sinks) sink.answers = true
   await connectAll()
-  await publishSome(60)
+  await publishSome(40)
   while (started.broker.counters.queued > 0) await turn()
   await publishSome(30)
   while (started.broker.counters.queued > 0) await turn()
