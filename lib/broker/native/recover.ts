@@ -26,6 +26,7 @@ export async function recover(
   subscriptions.restored()
   for await (const will of context.store.loadWills()) wills.restore(will)
   await appendMissing(context, missing)
+  if (context.store.dirty) context.commit.schedule()
 }
 
 interface Missing {

@@ -147,8 +147,11 @@ export class Sessions {
     for (const { packetId } of loaded.received)
       session.received.set(packetId, { durable: true, failedStreams: undefined, inherited: true })
     sessions.set(clientId, session)
-    if (expirySeconds === 0) this.end(session, 'session-expired')
-    else if (expirySeconds !== neverExpires) this.#expiring.add(session)
+    if (expirySeconds === 0) return this.end(session, 'session-expired')
+    if (expirySeconds === neverExpires) return
+    this.#expiring.add(session)
+    // Its expiry runs from here, also when the broker goes down again before it ends.
+    if (disconnectedAtMs === 0) this.#context.store.putSession(session.key, storedForm(session))
   }
 
   #create(clientId: string, packet: ConnectPacket, expirySeconds: number): BrokerSession {

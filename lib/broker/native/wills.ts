@@ -48,7 +48,10 @@ export class Wills {
     // Without its session, which ended with the connection, it is due at once [MQTT-3.1.2-8].
     const delayMs = this.#context.sessions.has(will.clientId) ? will.delaySeconds * 1000 : 0
     const dueAtMs = will.dueAtMs === 0 ? nowMs + delayMs : will.dueAtMs
-    this.#wills.set(will.clientId, { ...will, dueAtMs })
+    const restored = { ...will, dueAtMs }
+    this.#wills.set(will.clientId, restored)
+    // The delay runs from here, also when the broker goes down again before it ends.
+    if (will.dueAtMs === 0) this.#context.store.putWill(restored)
     this.#delayed.add(will.clientId)
   }
 
