@@ -44,7 +44,9 @@ export class Sessions {
     }
     // One whose time is over has ended [MQTT-4.1.0-2], whether the sweep came by or not.
     const expired = session !== undefined && session.expiresAtMs <= this.#context.now()
+    let discarded = false
     if (session !== undefined && (packet.clean || expired)) {
+      discarded = session.stored
       this.end(session, expired ? 'session-expired' : 'session-discarded')
       session = undefined
     }
@@ -56,7 +58,7 @@ export class Sessions {
     broker.registered(connection)
     // A listener may have closed it.
     if (connection.closed) return
-    if (!session.stored && will === null) return this.#accept(session, connection, connack)
+    if (!session.stored && !discarded && will === null) return this.#accept(session, connection, connack)
     // What CONNACK promises about the session is on disk before it leaves.
     connection.suspend()
     this.#context.commit.join({

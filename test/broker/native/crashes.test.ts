@@ -59,3 +59,39 @@ t.test('[MQTT-3.1.2-23] a session expiry that began at a restart goes on over th
   crashing.pass(4)
   t.equal(crashing.started.broker.sessionCount, 0)
 })
+
+t.test('[MQTT-3.1.2-4] CONNACK for Clean Start waits until the session it discards is gone from the disk', async t => {
+  let open = (): void => {}
+  let gate: Promise<void> | undefined
+  const { port } = await TestBroker.start(t, {
+    wrapStore: store =>
+      new Proxy(store, {
+        get(inner, key) {
+          const value = Reflect.get(inner, key, inner) as unknown
+          if (typeof value !== 'function') return value
+          if (key !== 'commit') return value.bind(inner)
+          return async () => {
+            await gate
+            await inner.commit()
+          }
+        }
+      })
+  })
+  const { client: other } = await RawClient.connect(port, { clientId: 'other' })
+  const { client: first } = await RawClient.connect(port, { clientId: 'device', clean: false })
+  await first.disconnect()
+  await RawClient.connect(port, { clientId: 'settles', clean: false })
+  gate = new Promise(resolve => {
+    open = resolve
+  })
+  const second = await RawClient.open(port)
+  second.sendConnect({ clientId: 'device', clean: true })
+  const connack = second.next()
+  const pings = async (): Promise<string> => {
+    for (let i = 0; i < 5; i++) await other.ping()
+    return 'nothing yet'
+  }
+  t.equal(await Promise.race([connack, pings()]), 'nothing yet')
+  open()
+  t.match(await connack, { cmd: 'connack', returnCode: 0, sessionPresent: false })
+})
