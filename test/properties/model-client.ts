@@ -1,5 +1,5 @@
 import { type AnyPacket, RawClient } from '../support/raw-client.ts'
-import { ModelConnection, ModelSession } from './model-session.ts'
+import { ModelConnection, type ModelSession } from './model-session.ts'
 import type { ModelWorld } from './model-world.ts'
 
 export interface ConnectPlan {
@@ -79,6 +79,11 @@ export class ModelClient {
     return this.connection !== undefined
   }
 
+  get windowOpen(): boolean {
+    const { connection } = this
+    return connection !== undefined && connection.publishes.size + connection.releases.size < connection.window
+  }
+
   get idle(): boolean {
     return this.#unanswered.length === 0 && this.#outgoing.size === 0 && (this.session?.inflight.size ?? 0) === 0
   }
@@ -119,7 +124,7 @@ export class ModelClient {
 
   /** Neither side knows anything of an earlier session. */
   #begin(): void {
-    this.session = new ModelSession(this.clientId, what => this.#world.complain(what))
+    this.session = this.#world.newSession(this.clientId)
     this.#outgoing.clear()
   }
 

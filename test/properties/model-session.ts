@@ -1,5 +1,6 @@
 import type { AnyPacket } from '../support/raw-client.ts'
 import { naiveMatch } from '../topic/naive-match.ts'
+import type { ModelGroups } from './model-groups.ts'
 
 /**
  * What one session has coming and what of it arrived: the receiving half of the model. It judges every packet that reaches the
@@ -35,6 +36,10 @@ export interface Delivery {
   readonly seq: number
   /** QoS 0 lives as long as this connection; 0 for the others. */
   readonly connection: number
+  /** It came through a shared subscription, where order is not promised. */
+  shared: boolean
+  /** And the member may have given it back. */
+  released: boolean
   /** `owed`: has to arrive. `optional`: may. `void`: must not. */
   state: 'owed' | 'optional' | 'void'
   received: boolean
@@ -82,13 +87,16 @@ export class ModelSession {
   readonly #exactlyOnce = new Set<string>()
   readonly #firstSeq = new Map<string, number>()
   readonly #complain: (what: string) => void
+  /** Looks for a message of a shared subscription that this packet can be. */
+  readonly #claim: ModelGroups['claim']
   expirySeconds = 0
   /** Infinity while connected. */
   endsAtMs = Infinity
 
-  constructor(clientId: string, complain: (what: string) => void) {
+  constructor(clientId: string, complain: (what: string) => void, claim: ModelGroups['claim']) {
     this.clientId = clientId
     this.#complain = complain
+    this.#claim = claim
   }
 
   /** What a message on its way through the broker now brings this session. Undefined = nothing. */
@@ -117,14 +125,44 @@ export class ModelSession {
     const qos = Math.min(message.qos, Math.max(...matching.map(({ qos }) => qos))) as 0 | 1 | 2
     if (qos === 0 && connection === 0) return undefined
     const ids = matching.map(({ subscriptionId }) => subscriptionId).filter(id => id > 0)
+    const subscriptionIds = ids.sort((a, b) => a - b).join()
+    const delivery = this.#create(message, qos, retain, subscriptionIds, seq, connection)
+    if (!certain) delivery.state = 'optional'
+    return delivery
+  }
+
+  /** A message of a shared subscription that came to this member. */
+  adopt(
+    message: ModelMessage,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    subscriptionIds: string,
+    seq: number,
+    connection: number
+  ): Delivery {
+    const delivery = this.#create(message, qos, retain, subscriptionIds, seq, connection)
+    delivery.shared = true
+    return delivery
+  }
+
+  #create(
+    message: ModelMessage,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    subscriptionIds: string,
+    seq: number,
+    connection: number
+  ): Delivery {
     const delivery: Delivery = {
       message,
       qos,
       retain,
-      subscriptionIds: ids.sort((a, b) => a - b).join(),
+      subscriptionIds,
       seq,
       connection: qos === 0 ? connection : 0,
-      state: certain ? 'owed' : 'optional',
+      shared: false,
+      released: false,
+      state: 'owed',
       received: false,
       finished: false,
       packetId: 0,
@@ -151,13 +189,14 @@ export class ModelSession {
       if (left === 0 && !delivery.received && !delivery.mayBeSent) this.#complain(`${arrived}: expired before it was sent`)
     }
     this.#inOrder(delivery, connection, arrived)
-    if (!delivery.received && delivery.qos === 2 && !delivery.retain) {
+    if (!delivery.received && delivery.qos === 2 && !delivery.retain && !delivery.shared) {
       if (this.#exactlyOnce.has(message.payload)) this.#complain(`${arrived}: QoS 2 for the second time`)
       this.#exactlyOnce.add(message.payload)
     }
     delivery.received = true
     delivery.receivedLately = true
     delivery.recorded = false
+    delivery.released = false
     delivery.again = 'no'
     if (delivery.qos === 0) delivery.finished = true
     return delivery
@@ -165,11 +204,13 @@ export class ModelSession {
 
   #atMostOnce(packet: AnyPacket, connection: ModelConnection): Delivery | undefined {
     if (packet.dup) this.#complain(`${describe(packet, connection.version)}: DUP at QoS 0 [MQTT-3.3.1-2]`)
-    const found = this.deliveries.find(
+    const candidates = this.deliveries.filter(
       one => one.connection === connection.number && isFor(one, packet, connection.version) && !one.received
     )
-    if (found === undefined) this.#complain(`${describe(packet, connection.version)}: not expected; ${this.#expected(packet)}`)
-    return found
+    const found = candidates.find(({ state }) => state === 'owed') ?? candidates[0]
+    const one = found ?? this.#claim(this, packet, connection, idsOf(packet))
+    if (one === undefined) this.#complain(`${describe(packet, connection.version)}: not expected; ${this.#expected(packet)}`)
+    return one
   }
 
   #numbered(packet: AnyPacket, connection: ModelConnection): Delivery | undefined {
@@ -188,14 +229,21 @@ export class ModelSession {
     )
     let found: Delivery | undefined
     if (packet.dup) {
+      // What a member that unsubscribed has not acknowledged is sent again without the identifier of the subscription that is gone.
+      const left = this.deliveries.find(
+        one => one.shared && one.packetId === packetId && one.message.payload === String(packet.payload)
+      )
       found =
         candidates.find(one => one.again !== 'no' && one.packetId === packetId) ??
-        candidates.find(one => one.mayBeSent && !one.received)
+        (left !== undefined && left.again !== 'no' ? left : undefined) ??
+        candidates.find(one => one.mayBeSent && !one.received) ??
+        this.#claim(this, packet, connection, idsOf(packet))
       if (found === undefined) this.#complain(`${arrived}: DUP on what was not sent before; ${this.#expected(packet)}`)
     } else {
       // What a crash made doubtful is a guess; what is owed is not.
       found =
         candidates.find(one => !one.received && one.state === 'owed') ??
+        this.#claim(this, packet, connection, idsOf(packet)) ??
         candidates.find(one => !one.received) ??
         candidates.find(one => one.afresh)
       if (found === undefined) this.#complain(`${arrived}: not expected; ${this.#expected(packet)}`)
@@ -212,7 +260,7 @@ export class ModelSession {
   }
 
   #inOrder(delivery: Delivery, connection: ModelConnection, arrived: string): void {
-    if (delivery.state !== 'owed') return
+    if (delivery.state !== 'owed' || delivery.shared) return
     const key = `${delivery.message.publisher} ${delivery.message.topic} ${delivery.qos}`
     if ((connection.lastSeq.get(key) ?? -1) > delivery.seq) this.#complain(`${arrived}: overtaken on this connection`)
     connection.lastSeq.set(key, delivery.seq)
@@ -305,6 +353,8 @@ export class ModelSession {
   completed(): void {
     for (const one of this.deliveries) {
       if (one.qos === 0 || one.state !== 'owed' || (one.received && one.finished)) continue
+      // The group answers for what went to another member.
+      if (one.shared && one.qos === 1) continue
       this.#complain(`${this.clientId} never got ${tell(one)} to its end`)
     }
   }

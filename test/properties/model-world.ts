@@ -1,10 +1,12 @@
+import type { BrokerSession } from '../../lib/broker/native/broker-session.ts'
 import type { NativeEngine } from '../../lib/broker/native/engine.ts'
 import { ManualClock, TestBroker, type TestBrokerOptions } from '../support/native-broker.ts'
 import { type AnyPacket, RawClient } from '../support/raw-client.ts'
 import { naiveMatch } from '../topic/naive-match.ts'
 import { CrashableDisk } from './crashable-disk.ts'
 import { type ConnectPlan, ModelClient, type Publication } from './model-client.ts'
-import type { Delivery, ModelMessage, ModelSession, ModelSubscription } from './model-session.ts'
+import { ModelGroups, sharePrefix } from './model-groups.ts'
+import { type Delivery, type ModelMessage, ModelSession, type ModelSubscription } from './model-session.ts'
 
 /**
  * A broker, its model clients, and the oracle: what the broker took in (its `publish` event tells, at the very moment), who has to
@@ -34,6 +36,7 @@ export class ModelWorld {
   readonly #teardowns: (() => unknown)[] = []
   readonly #options: TestBrokerOptions
   readonly #publications = new Map<string, Publication>()
+  readonly #groups = new ModelGroups(what => this.complain(what))
   readonly #lastTaken = new Map<string, number>()
   readonly #retained = new Map<string, ModelMessage>()
   /** As it was when the broker was last at rest. */
@@ -79,6 +82,11 @@ export class ModelWorld {
 
   get nowMs(): number {
     return this.#clock.nowMs
+  }
+
+  newSession(clientId: string): ModelSession {
+    const complain = (what: string): void => this.complain(what)
+    return new ModelSession(clientId, complain, (...args) => this.#groups.claim(...args))
   }
 
   nextConnection(): number {
@@ -137,15 +145,20 @@ export class ModelWorld {
       if (delivery === undefined) continue
       // While CONNACK is on its way nobody can tell whether QoS 0 gets through.
       if (delivery.qos === 0 && !certain) delivery.state = 'optional'
-      // The client has left and the broker does not know yet: what it sends now arrives nowhere.
-      if (!client.connected && this.#started.broker.clients[client.clientId]?.connected) delivery.mayBeSent = true
+      if (this.#isDeaf(client)) delivery.mayBeSent = true
       deliveries.push(delivery)
     }
+    this.#groups.taken(message, seq, session => this.clients.some(client => client.session === session && this.#isDeaf(client)))
     if (message.retain) {
       if (payload === '') this.#retained.delete(message.topic)
       else this.#retained.set(message.topic, message)
     }
     this.#recent.push({ message, publication, deliveries })
+  }
+
+  /** The client has left and the broker does not know yet: what it sends now arrives nowhere. */
+  #isDeaf(client: ModelClient): boolean {
+    return !client.connected && this.#started.broker.clients[client.clientId]?.connected === true
   }
 
   #countTaken(publication: Publication): void {
@@ -232,11 +245,13 @@ export class ModelWorld {
       }
     }
     session.connectionEnded(this.#atRest)
+    this.#groups.offline(session)
     session.endsAtMs = this.nowMs + session.expirySeconds * 1000
     if (session.expirySeconds === 0) this.#endSession(client)
   }
 
   #endSession(client: ModelClient): void {
+    if (client.session !== undefined) this.#groups.ended(client.session)
     client.session = undefined
     this.#wake(({ clientId }) => clientId === client.clientId)
   }
@@ -266,6 +281,7 @@ export class ModelWorld {
 
   /** Bookkeeping of a SUBSCRIBE that is about to be sent; the broker is at rest. */
   subscribing(session: ModelSession, request: ModelSubscription, retainHandling: number): void {
+    if (request.filter.startsWith(sharePrefix)) return this.#groups.join(session, request)
     const existed = session.subscriptions.has(request.filter)
     session.subscriptions.set(request.filter, request)
     if (retainHandling === 2 || (retainHandling === 1 && existed)) return
@@ -278,10 +294,17 @@ export class ModelWorld {
     }
   }
 
+  /** True when there was such a subscription. */
+  unsubscribing(session: ModelSession, filter: string): boolean {
+    if (filter.startsWith(sharePrefix)) return this.#groups.leave(session, filter)
+    return session.subscriptions.delete(filter)
+  }
+
   async passTime(seconds: number): Promise<void> {
     await this.settle()
     this.#clock.advance(seconds * 1000)
     const { nowMs } = this
+    this.#groups.expire(nowMs)
     for (const client of this.clients) {
       client.session?.expire(nowMs)
       if (client.session !== undefined && client.session.endsAtMs <= nowMs) this.#endSession(client)
@@ -299,6 +322,7 @@ export class ModelWorld {
       this.#connectionEnded(client, true)
     }
     this.busy()
+    this.#groups.restarted()
     this.#watch(await this.#started.restart({ teardown: fn => this.#teardowns.push(fn) }, this.#options))
     await this.settle()
   }
@@ -318,9 +342,11 @@ export class ModelWorld {
       if (publication === undefined && message.payload !== '') this.#dueWills.set(message.payload, 'may')
       if (publication?.acknowledged) continue
       if (publication !== undefined) publication.undone = true
+      this.#groups.undone(message)
       for (const one of deliveries) if (one.state === 'owed') one.state = 'optional'
     }
     for (const client of this.clients) client.session?.crashed()
+    this.#groups.restarted()
     await dying.stop()
     this.#disk.dead = false
     this.#watch(await TestBroker.start({ teardown: fn => this.#teardowns.push(fn) }, { ...this.#options, folder: dying.folder }))
@@ -359,7 +385,7 @@ export class ModelWorld {
       await this.#native.drain()
       for (const client of connected) await client.ping()
       await turn()
-      const pumping = [...this.#native.context.sessions.values()].some(session => session.pumping)
+      const pumping = [...this.#native.context.sessions.values()].some(isMoving)
       quiet = before === this.#activity && !pumping ? quiet + 1 : 0
     }
     for (const [payload, need] of this.#dueWills) if (need === 'must') this.complain(`will ${payload} is not published`)
@@ -368,6 +394,7 @@ export class ModelWorld {
       if (client.connected) client.settled()
       client.session?.settled(client.connection)
     }
+    this.#groups.settled(session => this.clients.some(client => client.session === session && client.windowOpen))
     this.#recent = []
     this.#retainedAtRest = new Map(this.#retained)
     this.#atRest = true
@@ -401,6 +428,7 @@ export class ModelWorld {
       if (this.complaints.length > 0) return
     }
     for (const client of this.clients) client.session?.completed()
+    this.#groups.completed()
     await this.#lookAtRetained()
     const { broker } = this.#started
     if (broker.counters.queued !== 0) this.complain(`${broker.counters.queued} messages are left in queues`)
@@ -413,6 +441,11 @@ export class ModelWorld {
     if (sessionCount + subscriptionCount > 0)
       this.complain(`${sessionCount} sessions, ${subscriptionCount} subscriptions are left`)
   }
+}
+
+/** Something is being read from the disk for it. */
+function isMoving({ pumping, resending, groups }: BrokerSession): boolean {
+  return pumping || resending || [...(groups ?? [])].some(group => group.pumping)
 }
 
 function turn(): Promise<void> {

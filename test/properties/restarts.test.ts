@@ -2,11 +2,11 @@ import t from 'tap'
 import { assertScripts, scripts } from './script.ts'
 
 t.test('the same holds when the broker is stopped and started again at any moment', { timeout: 900_000 }, async t => {
-  await assertScripts(scripts(50, 3, 0), 40)
+  await assertScripts(scripts({ stepsMax: 50, restarts: 3 }), 20)
   t.pass('every script held')
 })
 
 t.test('the same holds when the broker crashes at any moment', { timeout: 900_000 }, async t => {
-  await assertScripts(scripts(50, 0, 3), 40)
+  await assertScripts(scripts({ stepsMax: 50, crashes: 3 }), 20)
   t.pass('every script held')
 })

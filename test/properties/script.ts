@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import type { WillPlan } from './model-client.ts'
+import { sharePrefix } from './model-groups.ts'
 import { ModelWorld } from './model-world.ts'
 
 /**
@@ -38,21 +39,14 @@ export interface Script {
 }
 
 const topic = fc.constantFrom('t/a', 't/b', 't', 'u/a', 't/')
-const filter = fc.constantFrom('t/#', 't/+', 't/a', '#', '+/a', 'u/a', 't')
+const ownFilters = ['t/#', 't/+', 't/a', '#', '+/a', 'u/a', 't']
+const sharedFilters = ['$share/g/t/#', '$share/g/t/#', '$share/g/t/#', '$share/h/t/a', 't/a']
 const qos = fc.constantFrom(0, 1, 2)
 /** Mostly not zero: that is where the work is. */
 const highQos = fc.constantFrom(0, 1, 1, 2, 2)
 const who = fc.nat(3)
 
 const will = fc.record({ topic, qos, retain: fc.boolean(), delaySeconds: fc.constantFrom(0, 0, 10, 200) })
-const request = fc.record({
-  filter,
-  qos: highQos,
-  noLocal: fc.boolean(),
-  retainAsPublished: fc.boolean(),
-  retainHandling: fc.constantFrom(0, 0, 1, 2)
-})
-
 const message = fc.record({
   topic,
   qos: highQos,
@@ -68,57 +62,68 @@ const connect = fc.record({
   receiveMaximum: fc.constantFrom(1, 2, 3, 20),
   will: fc.option(will, { nil: undefined, freq: 3 })
 })
-const subscribe = fc.record({
-  do: fc.constant('subscribe'),
-  who,
-  requests: fc.uniqueArray(request, { minLength: 1, maxLength: 2, selector: ({ filter }) => filter }),
-  subscriptionId: fc.nat(3)
-})
 const publish = fc.record({
   do: fc.constant('publish'),
   who,
   messages: fc.array(message, { minLength: 1, maxLength: 5 })
 })
 
-const ordinary: fc.WeightedArbitrary<object>[] = [
-  { weight: 5, arbitrary: connect },
-  { weight: 4, arbitrary: subscribe },
-  { weight: 10, arbitrary: publish },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('cut'), who }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('disconnect'),
-      who,
-      withWill: fc.boolean(),
-      expirySeconds: fc.constantFrom(undefined, undefined, 0, 30)
-    })
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('unsubscribe'), who, filter }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('clear'), who, topic }) },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant('answer'),
-      who,
-      count: fc.integer({ min: 1, max: 6 }),
-      shuffle: fc.constantFrom(0, 0, 1, 7)
-    })
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('release'), who, atOnce: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('time'), seconds: fc.constantFrom(5, 12, 25, 120) }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('turns'), count: fc.integer({ min: 1, max: 6 }) }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'settle' }) }
-]
+const disconnect = fc.record({
+  do: fc.constant('disconnect'),
+  who,
+  withWill: fc.boolean(),
+  expirySeconds: fc.constantFrom(undefined, undefined, 0, 30)
+})
 
-/** Scripts of up to `stepsMax` steps, with restarts and crashes of the broker as often as the weights say. */
-export function scripts(stepsMax: number, restarts: number, crashes: number): fc.Arbitrary<Script> {
-  const all = [
-    ...ordinary,
-    { weight: restarts, arbitrary: fc.constant({ do: 'restart' }) },
-    { weight: crashes, arbitrary: fc.constant({ do: 'crash' }) }
+const answer = fc.record({
+  do: fc.constant('answer'),
+  who,
+  count: fc.integer({ min: 1, max: 6 }),
+  shuffle: fc.constantFrom(0, 0, 1, 7)
+})
+
+interface ScriptOptions {
+  stepsMax: number
+  /** How often the broker is restarted, or crashes, among the other steps. */
+  restarts?: number
+  crashes?: number
+  /** Most subscriptions are shared ones. */
+  shared?: boolean
+}
+
+export function scripts({ stepsMax, restarts = 0, crashes = 0, shared = false }: ScriptOptions): fc.Arbitrary<Script> {
+  const filter = fc.constantFrom(...(shared ? sharedFilters : ownFilters))
+  const request = fc.record({
+    filter,
+    qos: highQos,
+    noLocal: fc.boolean(),
+    retainAsPublished: fc.boolean(),
+    retainHandling: fc.constantFrom(0, 0, 1, 2)
+  })
+  const subscribe = fc.record({
+    do: fc.constant('subscribe'),
+    who,
+    requests: fc.uniqueArray(request, { minLength: 1, maxLength: shared ? 1 : 2, selector: ({ filter }) => filter }),
+    subscriptionId: fc.nat(3)
+  })
+  const weighted: [number, fc.Arbitrary<object>][] = [
+    [5, connect],
+    [4, subscribe],
+    [10, publish],
+    [2, fc.record({ do: fc.constant('cut'), who })],
+    [1, disconnect],
+    [1, fc.record({ do: fc.constant('unsubscribe'), who, filter })],
+    // Empty payloads cannot be told apart; who of a group has which must be known.
+    [shared ? 0 : 1, fc.record({ do: fc.constant('clear'), who, topic })],
+    [8, answer],
+    [2, fc.record({ do: fc.constant('release'), who, atOnce: fc.boolean() })],
+    [2, fc.record({ do: fc.constant('time'), seconds: fc.constantFrom(5, 12, 25, 120) })],
+    [5, fc.record({ do: fc.constant('turns'), count: fc.integer({ min: 1, max: 6 }) })],
+    [1, fc.constant({ do: 'settle' })],
+    [restarts, fc.constant({ do: 'restart' })],
+    [crashes, fc.constant({ do: 'crash' })]
   ]
-  const step = fc.oneof(...all.filter(({ weight }) => weight > 0)) as fc.Arbitrary<Step>
+  const possible = weighted.filter(([weight]) => weight > 0).map(([weight, arbitrary]) => ({ weight, arbitrary }))
   return fc.record({
     versions: fc.constantFrom<(3 | 4 | 5)[]>([5, 4, 5, 3], [4, 4, 5, 5], [5, 5, 5, 5]),
     commitTurns: fc.constantFrom(0, 1, 4, 12),
@@ -127,7 +132,7 @@ export function scripts(stepsMax: number, restarts: number, crashes: number): fc
       .tuple(
         fc.array(connect, { maxLength: 4 }),
         fc.array(subscribe, { maxLength: 4 }),
-        fc.array(step, { maxLength: stepsMax, size: 'max' })
+        fc.array(fc.oneof(...possible), { maxLength: stepsMax, size: 'max' })
       )
       .map(([first, second, rest]) => [...spread(first), ...spread(second), ...rest] as Step[])
   })
@@ -186,14 +191,21 @@ async function take(world: ModelWorld, step: Step): Promise<void> {
     case 'subscribe': {
       await world.settle()
       const v5 = version === 5
-      const properties = v5 && step.subscriptionId > 0 ? { properties: { subscriptionIdentifier: step.subscriptionId } } : {}
+      // A number of its own tells shared deliveries from the others.
+      const subscriptionId = step.requests.some(({ filter }) => filter.startsWith(sharePrefix)) ? 9 : step.subscriptionId
+      const properties = v5 && subscriptionId > 0 ? { properties: { subscriptionIdentifier: subscriptionId } } : {}
       const subscriptions = step.requests.map(({ filter, qos, noLocal, retainAsPublished, retainHandling }) =>
-        v5 ? { topic: filter, qos, nl: noLocal, rap: retainAsPublished, rh: retainHandling } : { topic: filter, qos }
+        v5
+          ? { topic: filter, qos, nl: noLocal && !filter.startsWith(sharePrefix), rap: retainAsPublished, rh: retainHandling }
+          : { topic: filter, qos }
       )
       for (const { filter, qos, noLocal, retainAsPublished, retainHandling } of step.requests) {
         const options = v5
-          ? { noLocal, retainAsPublished, subscriptionId: step.subscriptionId }
+          ? { noLocal, retainAsPublished, subscriptionId }
           : { noLocal: false, retainAsPublished: false, subscriptionId: 0 }
+        const isShared = filter.startsWith(sharePrefix)
+        // Not allowed there [MQTT-3.8.3-4].
+        if (isShared) options.noLocal = false
         world.subscribing(session, { filter, qos, ...options }, v5 ? retainHandling : 0)
       }
       const answer = await client.ask({ cmd: 'subscribe', messageId: 500, subscriptions, ...properties })
@@ -203,7 +215,7 @@ async function take(world: ModelWorld, step: Step): Promise<void> {
     }
     case 'unsubscribe': {
       await world.settle()
-      const existed = session.subscriptions.delete(step.filter)
+      const existed = world.unsubscribing(session, step.filter)
       const answer = await client.ask({ cmd: 'unsubscribe', messageId: 501, unsubscriptions: [step.filter] })
       const code = existed ? 0 : 0x11
       if (version === 5 && String(answer.granted) !== String(code)) world.complain(`UNSUBACK says ${answer.granted}, not ${code}`)

@@ -1,0 +1,16 @@
+import t from 'tap'
+import { assertScripts, scripts } from './script.ts'
+
+t.test(
+  '[MQTT-4.8.2-4] [MQTT-4.8.2-5] a shared message goes to one member, at QoS 1 at least once whoever leaves, at QoS 2 never twice',
+  { timeout: 900_000 },
+  async t => {
+    await assertScripts(scripts({ stepsMax: 50, shared: true }), 30)
+    t.pass('every script held')
+  }
+)
+
+t.test('the same holds when the broker is restarted or crashes at any moment', { timeout: 900_000 }, async t => {
+  await assertScripts(scripts({ stepsMax: 50, shared: true, restarts: 2, crashes: 2 }), 20)
+  t.pass('every script held')
+})
