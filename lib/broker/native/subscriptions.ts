@@ -99,6 +99,8 @@ export class Subscriptions {
         const packet = await this.#again(session, source, seq, packetId)
         if (session.connection !== connection || connection.closed) return
         if (session.inflight.get(packetId) !== entry) continue
+        // The session's own queue may have filled the window while this was read [MQTT-3.3.4-9].
+        if (!this.#deliverer.windowOpen(session, connection)) return
         session.inflight.resent(packetId)
         if (packet === undefined || !this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packetId)
       }

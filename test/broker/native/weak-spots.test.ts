@@ -309,3 +309,32 @@ t.test('filters that a hook refuses are not stored with those it grants', async 
   t.equal(told(await back.expect('publish')), 'yes 1')
   t.same(await back.ping(), [])
 })
+
+t.test(
+  '[MQTT-3.3.4-9] what waits in a shared backlog and in the own queue together stays within the Receive Maximum',
+  async t => {
+    const { port, broker } = await TestBroker.start(t)
+    const session = (receiveMaximum: number) => ({
+      ...stored('member'),
+      properties: { sessionExpiryInterval: 1000, receiveMaximum }
+    })
+    const { client: first } = await RawClient.connect(port, session(3))
+    await first.subscribe('$share/g/a', 2)
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+    await publisher.publish('a', 'own', 2)
+    await publisher.publish('a', 'shared 1', 1)
+    await publisher.publish('a', 'shared 2', 1)
+    await first.cut()
+    const { client: second } = await RawClient.connect(port, session(1))
+    for (let i = 0; i < 3; i++) {
+      const packets: AnyPacket[] = []
+      for (let quiet = 0; quiet < 5; quiet++) {
+        await broker.engine.drain()
+        packets.push(...(await second.ping()))
+      }
+      t.equal(packets.length, 1, 'one at a time')
+      const { qos, messageId } = packets[0]!
+      second.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId, ...(qos === 2 ? { reasonCode: 0x80 } : {}) })
+    }
+  }
+)
