@@ -40,7 +40,7 @@ export interface Script {
 
 const topic = fc.constantFrom('t/a', 't/b', 't', 'u/a', 't/')
 const ownFilters = ['t/#', 't/+', 't/a', '#', '+/a', 'u/a', 't']
-const sharedFilters = ['$share/g/t/#', '$share/g/t/#', '$share/g/t/#', '$share/h/t/a', 't/a']
+const sharedFilters = ['$share/g/t/#', '$share/g/t/#', '$share/g/t/#', '$share/h/u/a', 't/a']
 const qos = fc.constantFrom(0, 1, 2)
 /** Mostly not zero: that is where the work is. */
 const highQos = fc.constantFrom(0, 1, 1, 2, 2)

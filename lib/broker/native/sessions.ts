@@ -104,8 +104,9 @@ export class Sessions {
     const { sessions, store, commit, counters } = this.#context
     for (let left = session.stored ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
     if (session.pending) for (const _ of session.pending) this.#context.dropped(reason)
+    // Also without subscriptions: it may still hold what came from a group that it left.
+    if (session.subscriptionCount > 0 || session.inflightCount > 0) this.#subscriptions.ended(session)
     if (session.subscriptionCount > 0) {
-      this.#subscriptions.ended(session)
       for (const subscription of session.subscriptions.values()) {
         this.#subscriptions.remove(subscription as RoutedSubscription, reason)
       }

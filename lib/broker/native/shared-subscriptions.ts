@@ -130,6 +130,22 @@ export class SharedSubscriptions {
   /** The session ends: what it has not acknowledged is for the others, connected or not; its subscriptions are removed next. */
   ended(session: BrokerSession): void {
     for (const group of session.groups ?? []) this.#takeBack(session, group)
+    if (session.inflightCount > 0) this.#takeBackFromLeaver(session)
+  }
+
+  /** What the session still had of groups that it left before: for those who are in them now, else it ends here. */
+  #takeBackFromLeaver(session: BrokerSession): void {
+    for (const [packetId, { source, seq }] of session.inflight.entries()) {
+      if (!(source instanceof SharedGroup) || session.groups?.has(source)) continue
+      session.inflight.complete(packetId)
+      if (source.members.length > 0) {
+        source.backlog.release(seq)
+        this.#pump(source)
+      } else {
+        source.settle(seq)
+        this.#context.dropped('session-discarded')
+      }
+    }
   }
 
   /** Messages of this group that the session has not acknowledged wait again. True when there were any. */

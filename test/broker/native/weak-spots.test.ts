@@ -338,3 +338,31 @@ t.test(
     }
   }
 )
+
+t.test(
+  '[MQTT-4.8.2-4] what a member had when it left its group goes to another one, or nowhere, when its session ends',
+  async t => {
+    const { port, broker } = await TestBroker.start(t)
+    const { client: publisher } = await RawClient.connect(port, { clientId: 'publisher' })
+    for (const others of [0, 1]) {
+      const { client: member } = await RawClient.connect(port, stored('member'))
+      await member.subscribe('$share/g/a', 1)
+      await publisher.publish('a', 'x', 1)
+      await member.expect('publish')
+      const { client: other } = await RawClient.connect(port, stored('other'))
+      if (others === 1) await other.subscribe('$share/g/a', 1)
+      member.send({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: ['$share/g/a'] })
+      await member.expect('unsuback')
+      await member.cut()
+      await (await RawClient.connect(port, { clientId: 'member', clean: true })).client.disconnect()
+      if (others === 1) {
+        const { messageId, payload } = await other.expect('publish')
+        t.equal(String(payload), 'x')
+        other.send({ cmd: 'puback', messageId })
+        await other.ping()
+      }
+      t.equal(broker.counters.queued, 0)
+      await other.cut()
+    }
+  }
+)
