@@ -68,7 +68,7 @@ for (const [engine, start] of engines) {
       broker.on('clientError', (_client, error) => errors.push(error))
       client.send({ cmd: 'publish', topic: 'bad', payload: 'x', qos: 1, messageId: 1, retain: false, dup: false })
       const ended = await client.ended()
-      t.match(ended, [{ cmd: 'disconnect', reasonCode: 0x83, properties: { reasonString: 'the authorizePublish hook failed' } }])
+      t.match(ended, [{ cmd: 'disconnect', reasonCode: 0x83 }])
       t.equal(ended.length, 1)
       t.match(errors, [{ message: 'the authorizePublish hook failed', cause: { message: 'a secret of the program' } }])
       t.equal(broker.counters.connectionsClosed.get('hook-failed'), 1)
