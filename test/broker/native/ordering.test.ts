@@ -101,7 +101,8 @@ class Sink {
     const [name, topic, qos, number] = String(packet.payload).split(' ')
     const key = `${name} ${topic} ${qos}`
     const known = this.seen.get(key) ?? []
-    if (known.includes(Number(number)) !== packet.dup && packet.qos !== 0) this.#dups.push(String(packet.payload))
+    // DUP without a copy before is right, too: the first one may have been lost with its connection.
+    if (known.includes(Number(number)) && !packet.dup) this.#dups.push(String(packet.payload))
     this.seen.set(key, [...known, Number(number)])
     this.count++
   }
@@ -186,7 +187,7 @@ t.test('[MQTT-4.6.0-6] order holds from live to queued, over redelivery and a re
   while (started.broker.counters.queued > 0) await turn()
   for (const sink of sinks) {
     for (const [key, count] of sent) t.same(sink.first(key), upTo(count), key)
-    t.same(sink.wrongDups, [], 'DUP on copies and on nothing else')
+    t.same(sink.wrongDups, [], 'no copy without DUP')
   }
 })
 
