@@ -1,6 +1,7 @@
 import type { Message } from '../mqtt/message.ts'
 import type { ProtocolVersion, Qos } from '../mqtt/packet.ts'
 import { InflightWindow } from './inflight-window.ts'
+import type { PendingQueue } from './pending-queue.ts'
 
 /** Session Expiry Interval that never ends, section 3.1.2.11.2; also Clean Session 0 of 3.1/3.1.1. */
 export const neverExpires = 0xffffffff
@@ -69,7 +70,7 @@ export class Session {
   /** Entries in the queue on disk, inflight included. */
   queued = 0
   /** Not stored: messages beyond the window. */
-  pending: PendingDelivery[] | undefined
+  pending: PendingQueue | undefined
 
   constructor(clientId: string, version: ProtocolVersion, expirySeconds: number, createdAtMs: number) {
     this.clientId = clientId

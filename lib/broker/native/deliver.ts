@@ -1,5 +1,6 @@
 import type { Message } from '../../mqtt/message.ts'
 import type { Qos } from '../../mqtt/packet.ts'
+import { PendingQueue } from '../../session/pending-queue.ts'
 import { endAfterHookError, HookError } from '../ask-hook.ts'
 import type { Connection } from '../connection.ts'
 import { forwarded } from '../message-hooks.ts'
@@ -193,9 +194,8 @@ export class Deliverer {
       this.#context.dropped('queue-full')
       return
     }
-    const delivery = { message: publication.message(), qos, retain, subscriptionIds }
-    if (pending) pending.push(delivery)
-    else session.pending = [delivery]
+    session.pending ??= new PendingQueue()
+    session.pending.push({ message: publication.message(), qos, retain, subscriptionIds })
   }
 
   /** May another QoS 1/2 PUBLISH go out now? [MQTT-3.3.4-9] */

@@ -48,10 +48,11 @@ export class QueuePump {
   }
 
   #pumpMemory(session: BrokerSession, connection: Connection): void {
-    const pending = session.pending ?? []
-    let sent = 0
-    while (sent < pending.length && this.#deliverer.windowOpen(session, connection)) {
-      const { message, qos, retain, subscriptionIds } = pending[sent++]!
+    const { pending } = session
+    while (pending !== undefined && this.#deliverer.windowOpen(session, connection)) {
+      const delivery = pending.shift()
+      if (delivery === undefined) break
+      const { message, qos, retain, subscriptionIds } = delivery
       const nowMs = this.#context.now()
       if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
         this.#context.dropped('message-expired')
@@ -62,8 +63,7 @@ export class QueuePump {
       const entry = { message, qos, retain, subscriptionIds }
       if (!this.#deliverer.send(connection, outgoingOf(entry, packetId, false, nowMs))) session.inflight.complete(packetId)
     }
-    if (sent === pending.length) session.pending = undefined
-    else if (sent > 0) pending.splice(0, sent)
+    if (pending?.length === 0) session.pending = undefined
   }
 
   async #readAndSend(session: BrokerSession, connection: Connection): Promise<void> {

@@ -103,7 +103,7 @@ export class Sessions {
   end(session: BrokerSession, reason: string): void {
     const { sessions, store, commit, counters } = this.#context
     for (let left = session.stored ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
-    if (session.pending) for (const _ of session.pending) this.#context.dropped(reason)
+    for (let left = session.pending?.length ?? 0; left > 0; left--) this.#context.dropped(reason)
     // Also without subscriptions: it may still hold what came from a group that it left.
     if (session.subscriptionCount > 0 || session.inflightCount > 0) this.#subscriptions.ended(session)
     if (session.subscriptionCount > 0) {

@@ -327,7 +327,7 @@ t.test(
     await first.cut()
     const { client: second } = await RawClient.connect(port, session(1))
     for (let i = 0; i < 3; i++) {
-      const packets: AnyPacket[] = []
+      const packets = [await second.expect('publish')]
       for (let quiet = 0; quiet < 5; quiet++) {
         await broker.engine.drain()
         packets.push(...(await second.ping()))
