@@ -1,6 +1,7 @@
 import type { AedesOptions } from 'aedes'
 import type { SessionStore } from '../../persistence/contract.ts'
 import type { BrokerAccess } from '../access/contract.ts'
+import type { DeadLetters } from '../dead-letter/contract.ts'
 import type { Counters } from '../metrics/counters.ts'
 import type { Connection } from './connection.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
@@ -27,6 +28,8 @@ export interface BrokerOptions extends AedesOptions {
   store?: SessionStore
   /** Streams that publishes are appended to; native engine only. */
   streams?: readonly RoutedStream[]
+  /** Where messages go that were owed and cannot be delivered; without it they are counted. Native engine only. */
+  deadLetters?: DeadLetters
   /** What acks wait for outside streams; default: everything. */
   ackRules?: readonly AckRule[]
   access?: BrokerAccess

@@ -2,19 +2,12 @@ import { z } from 'zod'
 import type { Config } from './config.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { featuresSchema, responseTopicPrefix, serverReference } from './schema-features.ts'
-import { choice, duration, filePath, folderPath, host, milliseconds, port, size, topicFilter, whole } from './schema-fields.ts'
+import { choice, filePath, folderPath, host, milliseconds, port, topicFilter } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
 import { listenerSchema } from './schema-listeners.ts'
-
-const YEAR_MS = 365 * 86_400_000
-const KIB = 1024
-const TIB = KIB ** 4
+import { ackDescription, ackModes, streamSchema } from './schema-stream.ts'
 
 /** What may stand in the YAML file. Every default and every description lives here and nowhere else. */
-
-const ackModes = ['synced', 'written', 'received'] as const
-const ackDescription =
-  'What an acknowledgement waits for: `synced` = on disk (fdatasync has returned), `written` = with the operating system (survives a crash of the broker, not of the machine), `received` = nothing.'
 
 const admin = z.union([
   z.literal(false),
@@ -56,35 +49,6 @@ const access = z.strictObject({
   })
 })
 
-const stream = z.strictObject({
-  filter: topicFilter.meta({
-    description: 'Messages whose topic matches go into the stream.',
-    examples: ['devices/+/telemetry']
-  }),
-  key: choice('clientId', 'topic')
-    .prefault('clientId')
-    .meta({ description: 'Records with equal key share a partition, and so keep their order when readers share the stream.' }),
-  partitions: whole(1, 1024).prefault(8).meta({ description: 'Into how many parts readers can share the stream.' }),
-  retention: z
-    .strictObject({
-      age: duration(100 * YEAR_MS)
-        .prefault('7d')
-        .meta({ description: 'Records older than this may be removed; 0 = keep for ever.' }),
-      bytes: size(0, 1024 * TIB)
-        .prefault('10GiB')
-        .meta({ description: 'Above this size the oldest segments are removed; 0 = no limit.' })
-    })
-    .transform(({ age, bytes }) => ({ ageMs: age, bytes }))
-    .prefault({})
-    .meta({ description: 'What may be removed from the stream, and when.' }),
-  ack: choice(...ackModes)
-    .prefault('synced')
-    .meta({ description: ackDescription }),
-  segmentBytes: size(4 * KIB, 4 * KIB ** 3)
-    .prefault('64MiB')
-    .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' })
-})
-
 const streamNameError = 'expected a stream name: letters, digits, _ and -, starting with a letter or digit, at most 64'
 const streamName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, { error: streamNameError })
 
@@ -117,7 +81,7 @@ export const configSchema = z
     streams: z
       .record(
         streamName,
-        stream.transform(({ segmentBytes, ...rest }) => ({ ...rest, segmentBytesMax: segmentBytes }))
+        streamSchema.transform(({ segmentBytes, ...rest }) => ({ ...rest, segmentBytesMax: segmentBytes }))
       )
       .transform(withoutPrototype)
       .prefault({ telemetry: { filter: 'devices/#' } })

@@ -1,5 +1,6 @@
 import type { SessionStore } from '../../../persistence/contract.ts'
 import type { GroupCommit } from '../../commit/group-commit.ts'
+import type { DeadLetter } from '../../dead-letter/contract.ts'
 import type { Counters } from '../../metrics/counters.ts'
 import type { AckPacket } from '../../mqtt/packet.ts'
 import type { Broker } from '../broker.ts'
@@ -43,6 +44,12 @@ export class NativeContext {
   dropped(reason: string): void {
     const { dropped } = this.counters
     dropped.set(reason, (dropped.get(reason) ?? 0) + 1)
+  }
+
+  /** A delivery that was owed ends undelivered: it is counted by its reason, and kept as a dead letter where there is a store for them. */
+  deadLetter(letter: DeadLetter): void {
+    this.dropped(letter.reason)
+    this.broker.opts.deadLetters?.add(letter)
   }
 
   deferred(connection: Connection): DeferredWrites {
