@@ -127,7 +127,7 @@ async function measureRead(log: StreamLog): Promise<number> {
 async function measureReadBatches(log: StreamLog): Promise<number> {
   const started = performance.now()
   let count = 0
-  for await (const records of log.readBatches({ from: 'earliest' })) count += records.length
+  for await (const { records } of log.readBatches({ from: 'earliest' })) count += records.length
   return count / ((performance.now() - started) / 1000)
 }
 

@@ -41,7 +41,7 @@ export type { Properties, PublishPacket, Qos } from './mqtt/packet.ts'
 export { reasonCode } from './mqtt/reason-code.ts'
 export type { ServerAddress, ServerOptions } from './server.ts'
 export { Server } from './server.ts'
-export type { ReadFrom, ReadOptions, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
+export type { ReadBatch, ReadFrom, ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
 export type { StreamDeclaration } from './stream/streams.ts'
 export { Streams } from './stream/streams.ts'
 

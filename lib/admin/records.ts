@@ -52,19 +52,11 @@ export function selectRecords(
   query: RecordsQuery,
   signal: AbortSignal
 ): AsyncIterable<StreamRecord> {
-  const options: ReadOptions = { from: query.from, follow: query.follow, signal }
-  if (query.filter !== undefined) return filterRecords(stream.read(options), query.filter, query.limit)
-  if (query.limit !== undefined) options.limit = query.limit
+  const { from, follow, filter, limit } = query
+  const options: ReadOptions = { from, follow, signal }
+  if (filter !== undefined) options.select = ({ topic }) => topicMatches(filter, topic)
+  if (limit !== undefined) options.limit = limit
   return stream.read(options)
-}
-
-async function* filterRecords(records: AsyncIterable<StreamRecord>, filter: string, limit: number | undefined) {
-  let selected = 0
-  for await (const record of records) {
-    if (!topicMatches(filter, record.topic)) continue
-    yield record
-    if (++selected === limit) return
-  }
 }
 
 function checkRange(stream: Stream, { from }: RecordsQuery): void {

@@ -56,9 +56,9 @@ export class BatchWalker {
 
   /** Steps over the batch that step() found. */
   advance(): void {
-    const { baseOffset, count, bodyBytes } = this.header!
+    const { nextOffset, bodyBytes } = this.header!
     this.position += BATCH_HEADER_BYTES + bodyBytes
-    this.nextOffset = baseOffset + count
+    this.nextOffset = nextOffset
   }
 
   #more(wanted: number): Step {

@@ -28,6 +28,8 @@ export interface BatchHeader {
   bodyBytes: number
   count: number
   baseOffset: number
+  /** Behind the last offset the batch covers. */
+  nextOffset: number
   unsyncedBefore: number
   firstTimestampMs: number
   maxTimestampMs: number
@@ -55,10 +57,13 @@ export function finishBatch(writer: RecordWriter, baseOffset: number, unsyncedBe
 export function readBatchHeader(bytes: Buffer, at: number, seed: number): BatchHeader | undefined {
   if (bytes.readUInt32LE(at) !== MAGIC_WORD || bytes[at + 4] !== BATCH_VERSION) return undefined
   if (bytes.readUInt32LE(at + 48) !== crc32(bytes.subarray(at, at + 48), seed)) return undefined
+  const count = bytes.readUInt32LE(at + 12)
+  const baseOffset = readUint64(bytes, at + 16)
   return {
     bodyBytes: bytes.readUInt32LE(at + 8),
-    count: bytes.readUInt32LE(at + 12),
-    baseOffset: readUint64(bytes, at + 16),
+    count,
+    baseOffset,
+    nextOffset: baseOffset + count,
     unsyncedBefore: bytes.readUInt32LE(at + 24),
     firstTimestampMs: readUint64(bytes, at + 28),
     maxTimestampMs: readUint64(bytes, at + 36),

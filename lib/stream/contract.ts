@@ -57,19 +57,37 @@ export type ReadFrom = 'earliest' | 'latest' | { offset: Offset } | { timeMs: nu
 
 export interface ReadOptions {
   from: ReadFrom
-  /** Stop after this many records; default: no limit. */
+  /** Stop after this many selected records; default: no limit. */
   limit?: number
+  /**
+   * Which records are wanted, by topic, publisher and partition. Asked once per source and batch on disk, about every 256 KiB;
+   * records of other sources are stepped over without being made.
+   */
+  select?: (source: RecordSource) => boolean
   /** Wait for new records at the end instead of finishing. */
   follow?: boolean
   /** Aborting makes the iteration throw signal.reason. */
   signal?: AbortSignal
-  /** What to do when `from` lies before the earliest record: throw TRB_OFFSET_OUT_OF_RANGE (default) or start at earliest. */
-  outOfRange?: 'fail' | 'earliest'
+  /**
+   * What to do when retention has removed the next offset, at the start or on the way: throw TRB_OFFSET_OUT_OF_RANGE (default), or
+   * tell `onRemoved` and go on at the earliest record, or at what is durable by then.
+   */
+  outOfRange?: 'fail' | 'earliest' | 'latest'
+  /** Told which offsets `outOfRange` passes over. */
+  onRemoved?: (removed: StreamGap) => void
   /**
    * Called for each stretch of lost offsets on the way; the read then continues behind it. Without it the read throws
    * TRB_STREAM_CORRUPT (a StreamCorruptError with the gap), because records are never skipped in silence.
    */
   onGap?: (gap: StreamGap) => void
+}
+
+/** A stretch of a stream that was read at once. */
+export interface ReadBatch {
+  /** What was selected of it, in offset order; may be empty. Offsets that compaction has removed are missing without a gap. */
+  readonly records: readonly StreamRecord[]
+  /** Behind the last offset looked at: a read that begins here goes on without repeating or missing a record. */
+  readonly nextOffset: Offset
 }
 
 export interface StreamStats {
@@ -125,7 +143,10 @@ export interface Stream {
   sync(): Promise<void>
   /** Only records that are durable are ever yielded. In offset order. */
   read(options: ReadOptions): AsyncIterable<StreamRecord>
-  /** The same, many records at a time (never none). */
-  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]>
+  /**
+   * The same, many records at a time. Also yields where nothing was selected, so that a reader's position moves on; a read from a
+   * time yields nothing before it has found its first record.
+   */
+  readBatches(options: ReadOptions): AsyncIterable<ReadBatch>
   stats(): StreamStats
 }

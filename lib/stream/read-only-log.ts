@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { TributaryError } from '../errors.ts'
-import type { Offset, ReadOptions, StreamGap, StreamRecord, StreamStats } from './contract.ts'
+import type { Offset, ReadBatch, ReadOptions, StreamGap, StreamRecord, StreamStats } from './contract.ts'
 import { type FileSystem, NodeFileSystem, systemCode } from './file-system.ts'
 import { type LogView, logStats } from './log-view.ts'
 import { readBatches, readRecords } from './read.ts'
@@ -101,7 +101,7 @@ export class ReadOnlyLog implements LogView {
     return readRecords(this, options)
   }
 
-  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]> {
+  readBatches(options: ReadOptions): AsyncIterable<ReadBatch> {
     return readBatches(this, options)
   }
 

@@ -1,17 +1,17 @@
-import type { ReadOptions, StreamRecord } from './contract.ts'
+import type { ReadBatch, ReadOptions, StreamRecord } from './contract.ts'
 import type { LogView } from './log-view.ts'
 import { LogReader } from './reader.ts'
 
-/** Records of a log in arrays of what one block held. */
-export function readBatches(view: LogView, options: ReadOptions): AsyncIterableIterator<readonly StreamRecord[]> {
+/** A log in stretches of what one block held. */
+export function readBatches(view: LogView, options: ReadOptions): AsyncIterableIterator<ReadBatch> {
   const reader = new LogReader(view, options)
   return {
     [Symbol.asyncIterator]() {
       return this
     },
     async next() {
-      const records = await nextOrClose(reader)
-      return records === undefined ? { done: true, value: undefined } : { done: false, value: records }
+      const batch = await nextOrClose(reader)
+      return batch === undefined ? { done: true, value: undefined } : { done: false, value: batch }
     },
     async return() {
       await reader.close()
@@ -57,19 +57,23 @@ class RecordIterator implements AsyncIterableIterator<StreamRecord> {
   async #load(): Promise<IteratorResult<StreamRecord, undefined>> {
     this.#records = []
     this.#at = 0
-    const records = await nextOrClose(this.#reader)
-    if (records === undefined) return { done: true, value: undefined }
-    this.#records = records
-    this.#at = 1
-    return { done: false, value: records[0]! }
+    for (;;) {
+      const batch = await nextOrClose(this.#reader)
+      if (batch === undefined) return { done: true, value: undefined }
+      const [first] = batch.records
+      if (first === undefined) continue
+      this.#records = batch.records
+      this.#at = 1
+      return { done: false, value: first }
+    }
   }
 }
 
-async function nextOrClose(reader: LogReader): Promise<StreamRecord[] | undefined> {
+async function nextOrClose(reader: LogReader): Promise<ReadBatch | undefined> {
   try {
-    const records = await reader.next()
-    if (records === undefined) await reader.close()
-    return records
+    const batch = await reader.next()
+    if (batch === undefined) await reader.close()
+    return batch
   } catch (error) {
     await reader.close()
     throw error

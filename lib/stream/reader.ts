@@ -1,11 +1,11 @@
 import { TributaryError } from '../errors.ts'
 import { BatchWalker, findBatch } from './batch-walker.ts'
-import type { Offset, ReadOptions, StreamRecord } from './contract.ts'
+import type { Offset, ReadBatch, ReadOptions, StreamRecord } from './contract.ts'
 import { StreamCorruptError } from './errors.ts'
 import { type File, systemCode } from './file-system.ts'
 import { loadIndex } from './index-file.ts'
 import { type LogView, segmentAt } from './log-view.ts'
-import { decodeRecords } from './record.ts'
+import { RecordDecoder } from './record-decoder.ts'
 import { SEGMENT_HEADER_BYTES, type Segment } from './segment.ts'
 
 /** Where a read is: in which segment's file, behind which batch. */
@@ -24,25 +24,26 @@ export class LogReader {
   readonly #options: ReadOptions
   readonly #endOffset: Offset
   readonly #stop = new AbortController()
-  /** Offset of the next record to yield; undefined until the first block is asked for. */
+  readonly #decoder: RecordDecoder
+  /** Offset of the next record to look at; undefined until the first block is asked for. */
   #offset: Offset | undefined
-  /** Set while a read from a time still looks for its first record. */
-  #fromTimeMs: number | undefined
-  #remaining: number
   #place: Place | undefined
 
   constructor(view: LogView, options: ReadOptions) {
     this.#view = view
     this.#options = options
     this.#endOffset = view.durableOffset
-    this.#remaining = options.limit ?? Number.POSITIVE_INFINITY
+    this.#decoder = new RecordDecoder(options.limit ?? Number.POSITIVE_INFINITY, options.select)
+    // Only a read that ends somewhere leaves out what came later.
+    if (!options.follow) this.#decoder.endOffset = this.#endOffset
     if (options.from === 'latest') this.#offset = view.durableOffset
   }
 
-  /** The next records, never none; undefined at the end. */
-  async next(): Promise<StreamRecord[] | undefined> {
+  /** The next stretch; undefined at the end. */
+  async next(): Promise<ReadBatch | undefined> {
     const { signal, follow } = this.#options
-    while (this.#remaining > 0 && !this.#stop.signal.aborted) {
+    const decoder = this.#decoder
+    while (decoder.remaining > 0 && !this.#stop.signal.aborted) {
       signal?.throwIfAborted()
       this.#offset ??= await this.#start()
       if (this.#offset < this.#view.earliestOffset) await this.#leaveRemoved()
@@ -52,8 +53,10 @@ export class LogReader {
         await this.#view.changed(signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal)
         continue
       }
-      const records = this.#select(await this.#readBlock())
-      if (records.length > 0) return records
+      const before = this.#offset
+      const records = await this.#readBlock()
+      const searching = decoder.fromTimeMs > Number.NEGATIVE_INFINITY
+      if (records.length > 0 || (this.#offset > before && !searching)) return { records, nextOffset: this.#offset }
     }
     return undefined
   }
@@ -78,7 +81,7 @@ export class LogReader {
   }
 
   async #startAtTime(timeMs: number): Promise<Offset> {
-    this.#fromTimeMs = timeMs
+    this.#decoder.fromTimeMs = timeMs
     const segment = this.#view.segments.find(candidate => !candidate.isEmpty && candidate.maxTimestampMs >= timeMs)
     if (segment === undefined) return this.#endOffset
     const index = segment.index ?? (await loadIndex(this.#view.fileSystem, segment))
@@ -87,13 +90,16 @@ export class LogReader {
 
   /** Retention has been faster than this read. */
   async #leaveRemoved(): Promise<void> {
-    const { earliestOffset, name } = this.#view
-    if (this.#options.outOfRange !== 'earliest') {
-      const message = `stream ${name}: offset ${this.#offset} has been removed by retention; the earliest one is ${earliestOffset}`
+    const { earliestOffset, durableOffset, name } = this.#view
+    const { outOfRange = 'fail', onRemoved } = this.#options
+    const fromOffset = this.#offset!
+    if (outOfRange === 'fail') {
+      const message = `stream ${name}: offset ${fromOffset} has been removed by retention; the earliest one is ${earliestOffset}`
       throw new TributaryError('TRB_OFFSET_OUT_OF_RANGE', message)
     }
     await this.#leave()
-    this.#offset = earliestOffset
+    this.#offset = outOfRange === 'earliest' ? earliestOffset : durableOffset
+    onRemoved?.({ fromOffset, toOffset: this.#offset })
   }
 
   /** What the next block holds, from #offset on. May be nothing: then the position has moved, or the log has. */
@@ -107,7 +113,7 @@ export class LogReader {
       const step = walker.step()
       if (step === 'batch' && this.#decode(walker, records)) {
         walker.advance()
-        if (records.length >= this.#remaining) return records
+        if (this.#decoder.remaining === 0) return records
         continue
       }
       // What was decoded so far goes out before anything is waited for or fails.
@@ -121,28 +127,22 @@ export class LogReader {
   /** False when the batch does not hold what its header says, or records before it are missing and others wait to go out. */
   #decode(walker: BatchWalker, into: StreamRecord[]): boolean {
     const header = walker.header!
-    const offset = this.#offset!
-    const nextOffset = header.baseOffset + header.count
-    if (nextOffset <= offset) return true
-    if (header.baseOffset > offset) {
+    const { nextOffset } = header
+    if (nextOffset <= this.#offset!) return true
+    if (header.baseOffset > this.#offset!) {
       if (into.length > 0) return false
       this.#passGap(header.baseOffset)
     }
-    if (this.#fromTimeMs !== undefined && header.maxTimestampMs < this.#fromTimeMs) {
+    if (header.maxTimestampMs < this.#decoder.fromTimeMs) {
       this.#offset = nextOffset
       return true
     }
-    const before = into.length
     try {
-      const end = walker.bodyStart + header.bodyBytes
-      const { baseOffset, count, firstTimestampMs } = header
-      decodeRecords(walker.block, walker.bodyStart, end, count, baseOffset, firstTimestampMs, this.#offset!, into)
+      this.#offset = this.#decoder.decode(walker.block, walker.bodyStart, header, this.#offset!, into)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      into.length = before
       return false
     }
-    this.#offset = nextOffset
     return true
   }
 
@@ -195,25 +195,5 @@ export class LogReader {
     const place = this.#place
     this.#place = undefined
     await place?.file.close()
-  }
-
-  /** Leaves out what the read does not want: before its time, behind its end, above its limit. */
-  #select(records: StreamRecord[]): StreamRecord[] {
-    let wanted = records
-    if (this.#fromTimeMs !== undefined) {
-      const timeMs = this.#fromTimeMs
-      const first = wanted.findIndex(record => record.timestampMs >= timeMs)
-      if (first < 0) return []
-      this.#fromTimeMs = undefined
-      wanted = wanted.slice(first)
-    }
-    // Only a read that ends somewhere leaves out what came later: the position is behind all that was decoded.
-    const last = wanted.at(-1)
-    if (!this.#options.follow && last !== undefined && last.offset >= this.#endOffset) {
-      wanted = wanted.filter(record => record.offset < this.#endOffset)
-    }
-    if (wanted.length > this.#remaining) wanted = wanted.slice(0, this.#remaining)
-    this.#remaining -= wanted.length
-    return wanted
   }
 }

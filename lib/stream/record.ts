@@ -1,7 +1,7 @@
 import type { Qos } from '../mqtt/packet.ts'
-import { VARINT_BYTES_MAX, VarintReader, writeSignedVarint, writeVarint } from './bytes.ts'
+import { VARINT_BYTES_MAX, writeSignedVarint, writeVarint } from './bytes.ts'
 import type { Chunk } from './chunk-pool.ts'
-import type { RecordSource, StreamRecord } from './contract.ts'
+import type { RecordSource } from './contract.ts'
 
 /**
  *     record     = flags timestamp source [expiry] [properties] payload
@@ -17,9 +17,9 @@ import type { RecordSource, StreamRecord } from './contract.ts'
  * walked from the first, inside a batch whose checksum has been verified).
  */
 
-const FLAG_RETAIN = 0x04
-const FLAG_EXPIRY = 0x08
-const FLAG_PROPERTIES = 0x10
+export const FLAG_RETAIN = 0x04
+export const FLAG_EXPIRY = 0x08
+export const FLAG_PROPERTIES = 0x10
 
 /** flags, and a varint each for timestamp, source, expiry, length of the properties and length of the payload. */
 const RECORD_FIXED_BYTES_MAX = 1 + 5 * VARINT_BYTES_MAX
@@ -133,54 +133,6 @@ export class RecordWriter {
   }
 }
 
-/** Appends the records of one batch body to `into`, leaving out those before `fromOffset`. Throws RangeError on malformed bytes. */
-export function decodeRecords(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  count: number,
-  baseOffset: number,
-  firstTimestampMs: number,
-  fromOffset: number,
-  into: StreamRecord[]
-): void {
-  const reader = new VarintReader(bytes, start, end)
-  const sources: RecordSource[] = []
-  let timestampMs = firstTimestampMs
-  for (let offset = baseOffset; offset < baseOffset + count; offset++) {
-    const flags = bytes[reader.skip(1)]!
-    timestampMs += reader.signed()
-    const number = reader.unsigned()
-    if (number === sources.length) sources.push(decodeDefinition(reader))
-    const source = sources[number]
-    if (source === undefined) throw new RangeError(`record ${offset} refers to source ${number}, which is not defined`)
-    const expiresAtMs = (flags & FLAG_EXPIRY) === 0 ? 0 : timestampMs + reader.signed()
-    let properties: Buffer = noProperties
-    if ((flags & FLAG_PROPERTIES) !== 0) {
-      const length = reader.unsigned()
-      const at = reader.skip(length)
-      properties = bytes.subarray(at, at + length)
-    }
-    const payloadBytes = reader.unsigned()
-    const payloadStart = reader.skip(payloadBytes)
-    if (offset < fromOffset) continue
-    into.push({
-      offset,
-      partition: source.partition,
-      timestampMs,
-      topic: source.topic,
-      clientId: source.clientId,
-      qos: (flags & 0x03) as Qos,
-      retain: (flags & FLAG_RETAIN) !== 0,
-      properties,
-      expiresAtMs,
-      payload: bytes.subarray(payloadStart, payloadStart + payloadBytes)
-    })
-  }
-  if (reader.at !== end) throw new RangeError(`${end - reader.at} bytes are left over after ${count} records`)
-}
-
-const noProperties = Buffer.alloc(0)
 const noChunk: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)) }
 
 function encodeDefinition(topic: string, clientId: string, partition: number): Buffer {
@@ -193,18 +145,6 @@ function encodeDefinition(topic: string, clientId: string, partition: number): B
   out.set(clientIdBytes, at)
   at = writeVarint(out, at + clientIdBytes.length, partition)
   return Buffer.from(out.subarray(0, at))
-}
-
-function decodeDefinition(reader: VarintReader): RecordSource {
-  const topic = decodeString(reader)
-  const clientId = decodeString(reader)
-  return { topic, clientId, partition: reader.unsigned() }
-}
-
-function decodeString(reader: VarintReader): string {
-  const length = reader.unsigned()
-  const at = reader.skip(length)
-  return reader.bytes.toString('utf8', at, at + length)
 }
 
 /**

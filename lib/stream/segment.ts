@@ -69,7 +69,7 @@ export class Segment {
     if (this.isEmpty) this.firstTimestampMs = header.firstTimestampMs
     if (header.maxTimestampMs > this.maxTimestampMs) this.maxTimestampMs = header.maxTimestampMs
     this.endPosition = position + BATCH_HEADER_BYTES + header.bodyBytes
-    this.nextOffset = header.baseOffset + header.count
+    this.nextOffset = header.nextOffset
   }
 
   /** False when the gap was known already. */

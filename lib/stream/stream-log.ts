@@ -5,6 +5,7 @@ import type { ChunkPool } from './chunk-pool.ts'
 import type {
   AckMode,
   Offset,
+  ReadBatch,
   ReadOptions,
   RecordSource,
   RetentionPolicy,
@@ -186,7 +187,7 @@ export class StreamLog implements Stream, LogView {
     return readRecords(this, options)
   }
 
-  readBatches(options: ReadOptions): AsyncIterable<readonly StreamRecord[]> {
+  readBatches(options: ReadOptions): AsyncIterable<ReadBatch> {
     return readBatches(this, options)
   }
 

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { Properties } from '../../lib/mqtt/packet.ts'
 import { encodeMessageProperties } from '../../lib/mqtt/properties.ts'
-import type { ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from '../../lib/stream/contract.ts'
+import type { ReadBatch, ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from '../../lib/stream/contract.ts'
 
 /** Just enough of a stream to be read from: records in an array. Counts readers, so that a test sees whether they end. */
 export class MemoryStream implements Stream {
@@ -76,14 +76,17 @@ export class MemoryStream implements Stream {
     this.readers++
     try {
       let left = options.limit ?? Number.POSITIVE_INFINITY
-      for (let offset = this.#startOf(options.from); left > 0; offset++, left--) {
+      for (let offset = this.#startOf(options.from); left > 0; offset++) {
         while (offset >= this.records.length) {
           if (!options.follow) return
           await once(this.events, 'added', options.signal ? { signal: options.signal } : {})
         }
         if (this.fault?.offset === offset) throw this.fault.error
+        const record = this.records[offset]!
+        if (options.select?.(record) === false) continue
         this.yielded++
-        yield this.records[offset]!
+        left--
+        yield record
       }
     } finally {
       this.readers--
@@ -91,8 +94,8 @@ export class MemoryStream implements Stream {
     }
   }
 
-  async *readBatches(options: ReadOptions): AsyncGenerator<StreamRecord[], void, undefined> {
-    for await (const record of this.read(options)) yield [record]
+  async *readBatches(options: ReadOptions): AsyncGenerator<ReadBatch, void, undefined> {
+    for await (const record of this.read(options)) yield { records: [record], nextOffset: record.offset + 1 }
   }
 
   #startOf(from: ReadOptions['from']): number {

@@ -1,17 +1,19 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import { t } from 'tap'
-import { BATCH_HEADER_BYTES, finishBatch } from '../../lib/stream/batch.ts'
+import { BATCH_HEADER_BYTES, finishBatch, readBatchHeader } from '../../lib/stream/batch.ts'
 import { BatchWalker, endOfData, findBatch } from '../../lib/stream/batch-walker.ts'
 import { ChunkPool } from '../../lib/stream/chunk-pool.ts'
 import type { StreamRecord } from '../../lib/stream/contract.ts'
 import type { File } from '../../lib/stream/file-system.ts'
-import { decodeRecords, PreparedSource, RecordWriter, recordBytesMax } from '../../lib/stream/record.ts'
+import { PreparedSource, RecordWriter, recordBytesMax } from '../../lib/stream/record.ts'
+import { RecordDecoder } from '../../lib/stream/record-decoder.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 
 const seed = 0x12345678
 const blockBytes = 256 * 1024
 const none = Buffer.alloc(0)
+const decoder = () => new RecordDecoder(Number.POSITIVE_INFINITY, undefined)
 
 function batchOf(baseOffset: number, ...payloads: Buffer[]): Buffer {
   const source = new PreparedSource('topic', 'client', 3)
@@ -63,8 +65,7 @@ t.test('walking meets every batch, whatever their sizes are beside those of the 
     }
     t.equal(step, 'batch')
     const records: StreamRecord[] = []
-    const { baseOffset, bodyBytes, count, firstTimestampMs } = walker.header!
-    decodeRecords(walker.block, walker.bodyStart, walker.bodyStart + bodyBytes, count, baseOffset, firstTimestampMs, 0, records)
+    decoder().decode(walker.block, walker.bodyStart, walker.header!, 0, records)
     seen.push(records[0]!.payload.length)
     walker.advance()
   }
@@ -115,8 +116,7 @@ t.test('records of any kind come back from their batch as they went in', async t
       }
       const bytes = finishBatch(writer, baseOffset, 0, seed)
       const got: StreamRecord[] = []
-      const { count, firstTimestampMs } = writer
-      decodeRecords(bytes, BATCH_HEADER_BYTES, bytes.length, count, baseOffset, firstTimestampMs, 0, got)
+      decoder().decode(bytes, BATCH_HEADER_BYTES, readBatchHeader(bytes, 0, seed)!, 0, got)
       const expected = records.map(({ source, ...rest }, i) => {
         const { topic, clientId, partition } = sources[source]!
         const { properties, payload } = rest
@@ -131,10 +131,11 @@ t.test('records of any kind come back from their batch as they went in', async t
 })
 
 t.test('bytes that are no records never crash the decoder with anything but a RangeError, nor make it run on', async t => {
+  const header = readBatchHeader(batchOf(0, none), 0, seed)!
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(1_000_000), (bytes, count) => {
       try {
-        decodeRecords(Buffer.from(bytes), 0, bytes.length, count, 0, 0, 0, [])
+        decoder().decode(Buffer.from(bytes), 0, { ...header, bodyBytes: bytes.length, count, nextOffset: count }, 0, [])
       } catch (error) {
         if (!(error instanceof RangeError)) throw error
       }

@@ -1,5 +1,5 @@
 import { t } from 'tap'
-import type { ReadFrom, StreamRecord } from '../../lib/stream/contract.ts'
+import type { ReadFrom, RecordSource, StreamGap, StreamRecord } from '../../lib/stream/contract.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 import { append, appendSynced, collect, ManualClock, openLog, payloads, START_MS, segmentFile, TestLogger } from './open-log.ts'
 
@@ -67,14 +67,63 @@ t.test('a read that does not follow ends at what was durable when it was made', 
   t.equal((await collect(read)).length, 1)
 })
 
-t.test('arrays of records hold the same records in the same order, and none is empty', async t => {
+t.test('a read in batches yields the same records in the same order, and says how far it is', async t => {
   const log = await filledLog(new MemoryFileSystem())
   const got: string[] = []
-  for await (const records of log.readBatches({ from: 'earliest' })) {
-    t.ok(records.length > 0)
+  for await (const { records, nextOffset } of log.readBatches({ from: 'earliest' })) {
+    t.equal(nextOffset, records.at(-1)!.offset + 1)
     got.push(...records.map(record => record.payload.toString()))
   }
   t.strictSame(got, await payloads(log))
+})
+
+t.test('a read that selects sources yields their records alone, and its position moves on over the others', async t => {
+  const log = await openLog(new MemoryFileSystem(), { segmentBytesMax: 400 })
+  const sources = Array.from({ length: 6 }, (_, i) => log.source(`t/${i % 3}`, `c${i % 2}`))
+  for (let i = 0; i < 60; i++) {
+    const payload = Buffer.from(String(i))
+    log.append(sources[i % 6]!, 1, false, START_MS + i, 0, Buffer.alloc(0), payload, 0, payload.length)
+    if (i % 10 === 9) await log.sync()
+  }
+  const asked: string[] = []
+  const select = ({ topic, clientId }: RecordSource) => {
+    asked.push(`${topic} ${clientId}`)
+    return topic === 't/1'
+  }
+  const wanted = Array.from({ length: 20 }, (_, i) => String(3 * i + 1))
+  t.strictSame(await payloads(log, { from: 'earliest', select }), wanted)
+  t.equal(asked.length, 6 * 6)
+  t.strictSame(await payloads(log, { from: 'earliest', select, limit: 7 }), wanted.slice(0, 7))
+  t.strictSame(await payloads(log, { from: { timeMs: START_MS + 20 }, select }), wanted.slice(7))
+  const positions: number[] = []
+  for await (const { records, nextOffset } of log.readBatches({ from: { offset: 3 }, select: () => false })) {
+    t.strictSame(records, [])
+    positions.push(nextOffset)
+  }
+  t.ok(positions.every((offset, i) => offset > (positions[i - 1] ?? 3)))
+  t.equal(positions.at(-1), 60)
+  for (let limit = 1; limit <= 20; limit++) {
+    let last = 0
+    for await (const { nextOffset } of log.readBatches({ from: 'earliest', select, limit })) last = nextOffset
+    t.equal(last, 3 * limit - 1)
+  }
+})
+
+t.test('a read that follows and selects nothing moves on with what becomes durable', async t => {
+  const log = await filledLog(new MemoryFileSystem())
+  const batches = log.readBatches({ from: 'latest', follow: true, select: () => false })[Symbol.asyncIterator]()
+  const next = batches.next()
+  await appendSynced(log, 'a', 'b')
+  t.strictSame(await next, { done: false, value: { records: [], nextOffset: 14 } })
+  await batches.return?.()
+})
+
+t.test('a read from a time takes selected records behind the first one at or after it, selected or not', async t => {
+  const log = await openLog(new MemoryFileSystem())
+  for (const [i, seconds] of [0, 5, 2, 6].entries()) append(log, String(i), START_MS + seconds * 1000, `t/${i % 2}`)
+  await log.sync()
+  const select = ({ topic }: RecordSource) => topic === 't/0'
+  t.strictSame(await payloads(log, { from: { timeMs: START_MS + 4000 }, select }), ['2'])
 })
 
 t.test('a read that follows gets each record once it is durable, across segments', async t => {
@@ -150,11 +199,12 @@ t.test('closing the log ends reads that follow', async t => {
 t.test('a read that retention overtakes is told, or jumps when it asked to', async t => {
   const clock = new ManualClock()
   const retention = { ageMs: 0, bytes: 1 }
-  for (const outOfRange of ['fail', 'earliest'] as const) {
+  for (const outOfRange of ['fail', 'earliest', 'latest'] as const) {
+    const removed: StreamGap[] = []
     const log = await filledLog(new MemoryFileSystem(), { clock, retention })
     const got: StreamRecord[] = []
     const reading = (async () => {
-      for await (const record of log.read({ from: 'earliest', outOfRange })) {
+      for await (const record of log.read({ from: 'earliest', outOfRange, onRemoved: gap => removed.push(gap) })) {
         got.push(record)
         if (record.offset === 1) await log.retain()
       }
@@ -163,7 +213,9 @@ t.test('a read that retention overtakes is told, or jumps when it asked to', asy
     else await reading
     const { earliestOffset } = log.stats()
     t.ok(earliestOffset > 4)
-    const rest = outOfRange === 'fail' ? [] : [...Array(12).keys()].slice(earliestOffset)
+    const rest = outOfRange === 'earliest' ? [...Array(12).keys()].slice(earliestOffset) : []
+    const toOffset = outOfRange === 'earliest' ? earliestOffset : 12
+    t.strictSame(removed, outOfRange === 'fail' ? [] : [{ fromOffset: got.at(-rest.length - 1)!.offset + 1, toOffset }])
     t.strictSame(
       got.map(record => record.offset).filter(offset => offset >= earliestOffset),
       rest

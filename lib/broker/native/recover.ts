@@ -56,8 +56,9 @@ async function holds(stream: Stream, offset: number, message: Message): Promise<
   // Retention has removed it since, so it was there.
   if (offset < earliestOffset) return true
   for await (const record of stream.read({ from: { offset }, limit: 1 })) {
+    // Compaction has removed it since, so it was there.
+    if (record.offset > offset) return true
     return (
-      record.offset === offset &&
       record.clientId === message.publisherId &&
       record.topic === message.topic &&
       record.timestampMs === message.publishedAtMs &&

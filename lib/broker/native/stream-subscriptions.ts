@@ -161,19 +161,18 @@ export class StreamSubscriptions {
     reading.stop = abort
     const { signal } = abort
     // A time is looked for once; what the others mean was settled when the subscription was made.
-    const timed = reading.timed !== undefined
     const from = reading.timed ?? { offset: reading.next ?? 0 }
     let gap: StreamGap | undefined
     const onGap = (lost: StreamGap) => {
       gap = { fromOffset: gap?.fromOffset ?? lost.fromOffset, toOffset: lost.toOffset }
     }
     try {
-      let expected = timed ? undefined : reading.next
-      const batches = reading.stream.readBatches({ from, follow: true, signal, outOfRange: 'earliest', onGap })
-      for await (const records of batches) {
-        const first = records[0]!.offset
-        if (expected !== undefined && first > expected && gap === undefined) onGap({ fromOffset: expected, toOffset: first })
-        expected = records.at(-1)!.offset + 1
+      // To the client it is the same whether damage or retention took them.
+      const batches = reading.stream.readBatches({
+        ...{ from, follow: true, signal, outOfRange: 'earliest', onGap },
+        onRemoved: onGap
+      })
+      for await (const { records, nextOffset } of batches) {
         reading.began()
         for (const record of records) {
           if (!this.#wanted(reading, session, record)) continue
@@ -182,7 +181,7 @@ export class StreamSubscriptions {
           this.#send(reading, session, connection, record, gap)
           gap = undefined
         }
-        reading.passed(expected)
+        reading.passed(nextOffset)
       }
     } catch (error) {
       if (signal.aborted) return

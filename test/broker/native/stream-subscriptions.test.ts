@@ -236,11 +236,12 @@ t.test('a client that stops reading at QoS 0 loses nothing of a stream', async t
 
 t.test('a reader that retention has overtaken is told which offsets it lost', async t => {
   // As if offsets 0 to 4 had been removed.
-  const behind = ({ from, ...rest }: ReadOptions, stream: Stream) =>
-    stream.readBatches({
-      ...rest,
-      from: typeof from === 'object' && 'offset' in from ? { offset: Math.max(5, from.offset) } : from
-    })
+  const behind = (options: ReadOptions, stream: Stream) => {
+    const { from, onRemoved } = options
+    if (typeof from !== 'object' || !('offset' in from) || from.offset >= 5) return stream.readBatches(options)
+    onRemoved?.({ fromOffset: from.offset, toOffset: 5 })
+    return stream.readBatches({ ...options, from: { offset: 5 } })
+  }
   const wrapStream = (stream: Stream): Stream =>
     new Proxy(stream, {
       get(target, name) {
