@@ -4,7 +4,7 @@ import { LevelStore, lockFolder } from '../persistence/index.ts'
 import { Access } from './access/access.ts'
 import type { PeerIdentity } from './access/contract.ts'
 import { Health } from './admin/health.ts'
-import { type AdminServer, openAdminServer } from './admin/server.ts'
+import type { AdminServer } from './admin/server.ts'
 import { Broker, type BrokerOptions } from './broker/broker.ts'
 import type { BrokerLimits } from './broker/limits.ts'
 import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
@@ -154,6 +154,8 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     groups: () => broker.describeGroups()
   }
   if (config.admin !== false) {
+    // Loaded here, so that a broker without it does not pay for it.
+    const { openAdminServer } = await import('./admin/server.ts')
     admin = await openAdminServer({ ...config.admin, sources, ...(logger ? { log: logger } : {}) })
     if (!isLoopback(config.admin.host)) {
       logger?.warn({ url: admin.url }, 'the admin listener has no login and can be reached from other machines')

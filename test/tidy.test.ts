@@ -100,7 +100,9 @@ t.test('each foreign engine has one room that knows it', t => {
     ws: /^lib\/(listener|cli)\//,
     'prom-client': /^lib\/metrics\//,
     pino: /^lib\/logger\.ts$/,
-    zod: /^lib\/(config|access)\//,
+    zod: /^lib\/(config|access|admin)\//,
+    fastify: /^lib\/admin\//,
+    '@fastify/swagger': /^lib\/admin\//,
     commander: /^lib\/cli\//,
     '@node-rs/argon2': /^lib\/access\//
   }

@@ -1,6 +1,8 @@
 import type { RetentionPolicy, Stream } from '../stream/contract.ts'
+import type { ClientJson } from './routes-clients.ts'
+import type { GroupJson } from './routes-groups.ts'
 
-/** What the admin server shows. It only looks: nothing here changes the broker. */
+/** What the admin server shows and changes: one narrow member per room. */
 export interface AdminSources {
   /** Empty when the broker takes messages and can keep its promises; otherwise why not, for people. */
   problems(): string[]
@@ -8,9 +10,9 @@ export interface AdminSources {
   renderMetrics(): Promise<string>
   readonly streams: { all(): readonly Stream[]; get(name: string): Stream | undefined }
   declaration(streamName: string): StreamSettings | undefined
-  clients(): readonly ClientEntry[]
+  clients(): readonly ClientJson[]
   /** Consumer groups of streams. */
-  groups(): readonly GroupEntry[]
+  groups(): readonly GroupJson[]
 }
 
 /** How a stream was declared, as far as it is shown. */
@@ -20,17 +22,6 @@ export interface StreamSettings {
   partitions: number
   retention: RetentionPolicy
   ack: string
-}
-
-/** One client, connected or with a session that is kept. Everything in it is shown as JSON. */
-export interface ClientEntry {
-  clientId: string
-}
-
-/** One consumer group; everything in it is shown as JSON. */
-export interface GroupEntry {
-  stream: string
-  group: string
 }
 
 /** The part of a pino logger that the admin server uses. */

@@ -1,32 +1,42 @@
-import type { ServerResponse } from 'node:http'
-import { TributaryError } from '../errors.ts'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
 import type { ReadOptions, Stream, StreamRecord } from '../stream/contract.ts'
 import { topicMatches } from '../topic/filter.ts'
-import { Refusal } from './answer.ts'
+import { faultJson, Refusal } from './answer.ts'
 import { Lines } from './lines.ts'
 import { recordJson } from './record-json.ts'
-import type { RecordsQuery } from './records-query.ts'
+import type { RecordsQuery } from './routes-records.ts'
 
 const BREAK_OFF_MS = 500
 
 /**
- * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault after the first
- * byte is sent as a last line `{"error", "message"}` and a connection that does not end properly, so that no client takes what
- * it got for everything.
+ * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault before the first
+ * byte is thrown; one after it is sent as a last line `{"error", "message"}` and a connection that does not end properly, so that
+ * no client takes what it got for everything.
  */
-export async function sendRecords(stream: Stream, query: RecordsQuery, response: ServerResponse): Promise<void> {
+export async function sendRecords(stream: Stream, query: RecordsQuery, reply: FastifyReply): Promise<void> {
   checkRange(stream, query)
+  const response = reply.raw
   const reading = new AbortController()
   response.once('close', () => reading.abort())
-  response.setHeader('content-type', 'application/x-ndjson; charset=utf-8')
+  const begin = () => {
+    reply.hijack()
+    reply.header('content-type', 'application/x-ndjson; charset=utf-8')
+    response.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders)
+  }
   // Somebody who waits for the first record wants to know at once that the wait has begun.
-  if (query.follow) response.flushHeaders()
+  if (query.follow) {
+    begin()
+    response.flushHeaders()
+  }
   const lines = new Lines(response)
   try {
     for await (const record of selectRecords(stream, query, reading.signal)) {
+      if (!response.headersSent) begin()
       lines.add(JSON.stringify(recordJson(record)))
       if (lines.full) await lines.drained(reading.signal)
     }
+    if (!response.headersSent) begin()
     lines.flush()
     response.end()
   } catch (error) {
@@ -53,7 +63,7 @@ export function selectRecords(
   signal: AbortSignal
 ): AsyncIterable<StreamRecord> {
   const { from, follow, filter, limit } = query
-  const options: ReadOptions = { from, follow, signal }
+  const options: ReadOptions = { from, follow: follow === true, signal }
   if (filter !== undefined) options.select = ({ topic }) => topicMatches(filter, topic)
   if (limit !== undefined) options.limit = limit
   return stream.read(options)
@@ -65,9 +75,4 @@ function checkRange(stream: Stream, { from }: RecordsQuery): void {
   if (from.offset >= earliestOffset && from.offset <= nextOffset) return
   const there = earliestOffset === nextOffset ? 'the stream is empty' : `it holds ${earliestOffset} to ${nextOffset - 1}`
   throw new Refusal(416, 'TRB_OFFSET_OUT_OF_RANGE', `stream ${stream.name} has no offset ${from.offset}: ${there}`)
-}
-
-export function faultJson(error: unknown): { error: string; message: string } {
-  if (error instanceof TributaryError) return { error: error.code, message: error.message }
-  return { error: 'internal', message: error instanceof Error ? error.message : String(error) }
 }

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
-import { get, type IncomingMessage } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { TributaryError } from '../errors.ts'
 import { CommandFailure, exitCodes } from './context.ts'
 
 export const ADMIN_URL_DEFAULT = 'http://127.0.0.1:9883'
+
+export type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** Talks to the admin listener of a running broker. */
 export class AdminClient {
@@ -19,15 +21,18 @@ export class AdminClient {
     this.#hint = hint
   }
 
-  /** The answer of a JSON endpoint. Rejects TRB_ADMIN_UNREACHABLE, or CommandFailure with what the broker answered. */
-  async json<T>(path: string, signal: AbortSignal): Promise<T> {
-    const response = await this.#get(path, signal)
-    return JSON.parse(await textOf(response)) as T
+  /**
+   * The answer of a JSON endpoint; undefined when it answered 204. `body` is sent as JSON. Rejects TRB_ADMIN_UNREACHABLE, or
+   * CommandFailure with what the broker answered.
+   */
+  async json<T>(method: AdminMethod, path: string, signal: AbortSignal, body?: unknown): Promise<T> {
+    const text = await textOf(await this.#request(method, path, signal, body))
+    return (text === '' ? undefined : JSON.parse(text)) as T
   }
 
   /** The lines of an NDJSON endpoint, read no faster than they are taken. */
   async *lines(path: string, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
-    const response = await this.#get(path, signal)
+    const response = await this.#request('GET', path, signal)
     response.setEncoding('utf8')
     let rest = ''
     try {
@@ -42,15 +47,20 @@ export class AdminClient {
     }
   }
 
-  async #get(path: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const response = await this.#connect(path, signal)
-    if (response.statusCode === 200) return response
-    throw new CommandFailure(messageOf(await textOf(response)) ?? `${this.#url}${path} answered ${response.statusCode}`)
+  async #request(method: AdminMethod, path: string, signal: AbortSignal, body?: unknown): Promise<IncomingMessage> {
+    const response = await this.#connect(method, path, signal, body)
+    const status = response.statusCode ?? 0
+    if (status >= 200 && status < 300) return response
+    throw new CommandFailure(messageOf(await textOf(response)) ?? `${this.#url}${path} answered ${status}`)
   }
 
-  async #connect(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+  async #connect(method: AdminMethod, path: string, signal: AbortSignal, body: unknown): Promise<IncomingMessage> {
+    const headers: Record<string, string> = {}
+    if (body !== undefined) headers['content-type'] = 'application/json'
     try {
-      const [response] = await once(get(`${this.#url}${path}`, { signal, agent: false }), 'response')
+      const outgoing = request(`${this.#url}${path}`, { method, headers, signal, agent: false })
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body))
+      const [response] = await once(outgoing, 'response')
       return response
     } catch (cause) {
       if (signal.aborted) throw cause

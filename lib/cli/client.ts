@@ -32,7 +32,7 @@ export function addClientCommands(program: Command, context: CliContext): void {
 
 async function listClients({ admin, json }: { admin: string; json?: boolean }, context: CliContext): Promise<void> {
   const client = new AdminClient(admin, 'start it with "tributary start", or say where it is with --admin URL')
-  const { clients } = await client.json<{ clients: ClientRow[] }>('/clients', context.signal)
+  const { clients } = await client.json<{ clients: ClientRow[] }>('GET', '/clients', context.signal)
   if (json) {
     context.out.write(`${JSON.stringify(clients, undefined, 2)}\n`)
     return

@@ -35,7 +35,7 @@ interface Options {
 
 async function listGroups({ admin, partitions, json }: Options, context: CliContext): Promise<void> {
   const client = new AdminClient(admin, 'start it with "tributary start", or say where it is with --admin URL')
-  const { groups } = await client.json<{ groups: GroupRow[] }>('/groups', context.signal)
+  const { groups } = await client.json<{ groups: GroupRow[] }>('GET', '/groups', context.signal)
   if (json) {
     context.out.write(`${JSON.stringify(groups, undefined, 2)}\n`)
     return

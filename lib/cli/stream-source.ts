@@ -40,12 +40,12 @@ class AdminSource implements StreamSource {
   }
 
   async list(signal: AbortSignal): Promise<StreamJson[]> {
-    const { streams } = await this.#client.json<{ streams: StreamJson[] }>('/streams', signal)
+    const { streams } = await this.#client.json<{ streams: StreamJson[] }>('GET', '/streams', signal)
     return streams
   }
 
   describe(name: string, signal: AbortSignal): Promise<StreamJson> {
-    return this.#client.json(`/streams/${encodeURIComponent(name)}`, signal)
+    return this.#client.json('GET', `/streams/${encodeURIComponent(name)}`, signal)
   }
 
   async *read(name: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<RecordJson, void, undefined> {

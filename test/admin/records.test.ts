@@ -6,20 +6,14 @@ import type { RecordJson } from '../../lib/admin/record-json.ts'
 import { openAdminServer } from '../../lib/admin/server.ts'
 import { TributaryError } from '../../lib/errors.ts'
 import { MemoryStream } from './memory-stream.ts'
+import { adminSources } from './sources.ts'
 
 async function open(t: { teardown(fn: () => unknown): unknown }) {
   const stream = new MemoryStream('telemetry')
   const server = await openAdminServer({
     host: '127.0.0.1',
     port: 0,
-    sources: {
-      problems: () => [],
-      renderMetrics: async () => '',
-      streams: { all: () => [stream], get: () => stream },
-      declaration: () => undefined,
-      clients: () => [],
-      groups: () => []
-    }
+    sources: adminSources([stream])
   })
   t.teardown(() => server.close())
   const url = `${server.url}/streams/telemetry/records`

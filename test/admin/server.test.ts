@@ -4,25 +4,20 @@ import { t } from 'tap'
 import type { AdminSources } from '../../lib/admin/contract.ts'
 import { openAdminServer } from '../../lib/admin/server.ts'
 import { MemoryStream } from './memory-stream.ts'
+import { adminSources, clientJson, groupJson } from './sources.ts'
+
+const clients = [clientJson('device-1'), clientJson('a/b c', { connected: false })]
 
 async function open(t: { teardown(fn: () => unknown): unknown }, overrides: Partial<AdminSources> = {}, host = '127.0.0.1') {
   const stream = new MemoryStream('telemetry')
   const problems: string[] = []
-  const sources: AdminSources = {
+  const sources = adminSources([stream], {
     problems: () => problems,
     renderMetrics: async () => '# HELP tributary_connections now\ntributary_connections 3\n',
-    streams: { all: () => [stream], get: name => (name === 'telemetry' ? stream : undefined) },
-    declaration: () => ({
-      filter: 'devices/#',
-      key: 'clientId',
-      partitions: 2,
-      retention: { ageMs: 0, bytes: 5000 },
-      ack: 'synced'
-    }),
-    clients: () => [{ clientId: 'device-1' }, { clientId: 'a/b c' }],
-    groups: () => [{ stream: 'telemetry', group: 'workers' }],
+    clients: () => clients,
+    groups: () => [groupJson('workers')],
     ...overrides
-  }
+  })
   const server = await openAdminServer({ host, port: 0, sources })
   t.teardown(() => server.close())
   return { server, stream, problems, url: host === '0.0.0.0' ? `http://127.0.0.1:${server.port}` : server.url }
@@ -72,9 +67,9 @@ t.test('streams are listed with their size, offsets, age and declaration', async
 
 t.test('clients are listed and found by a client id of any characters', async t => {
   const { url } = await open(t)
-  t.same(await json(`${url}/clients`), { clients: [{ clientId: 'device-1' }, { clientId: 'a/b c' }] })
-  t.same(await json(`${url}/clients/a%2Fb%20c`), { clientId: 'a/b c' })
-  t.same(await json(`${url}/groups`), { groups: [{ stream: 'telemetry', group: 'workers' }] })
+  t.same(await json(`${url}/clients`), { clients })
+  t.same(await json(`${url}/clients/a%2Fb%20c`), clients[1])
+  t.same(await json(`${url}/groups`), { groups: [groupJson('workers')] })
   const response = await fetch(`${url}/clients/constructor`)
   t.equal(response.status, 404)
   t.match(await response.json(), { error: 'not-found', message: /no client "constructor"/ })
@@ -92,7 +87,7 @@ t.test('what is not there, not allowed or misspelt is answered with what was exp
     ['/streams/absent', 404, /no stream "absent" is declared/],
     ['/streams/absent/records', 404, /no stream "absent" is declared/],
     ['/clients/%ff', 400, /not percent-encoded/],
-    ['/streams', 405, /read only/, 'POST'],
+    ['/streams', 405, /POST is not something to do with \/streams: use GET, HEAD/, 'POST'],
     ['/streams?limit=3', 400, /unknown parameter "limit": expected none/]
   ]
   for (const [path, status, message, method] of cases) {

@@ -4,20 +4,19 @@ import { t } from 'tap'
 import { openAdminServer } from '../../lib/admin/server.ts'
 import { TributaryError } from '../../lib/errors.ts'
 import { MemoryStream } from '../admin/memory-stream.ts'
+import { adminSources, clientJson } from '../admin/sources.ts'
 import { Terminal } from './terminal.ts'
 
 const clients = [
-  {
-    clientId: 'pump-7',
-    connected: true,
+  clientJson('pump-7', {
     address: '127.0.0.1:5',
     username: 'pump',
     protocolVersion: 5,
     subscriptions: ['a', 'b'],
     backlog: 1_200,
     inflight: 3
-  },
-  { clientId: 'evil\u001b[2J', connected: false, protocolVersion: 4, subscriptions: [], backlog: 0, inflight: 0 }
+  }),
+  clientJson('evil\u001b[2J', { connected: false })
 ]
 
 const groups = [
@@ -39,20 +38,7 @@ async function open(t: { teardown(fn: () => unknown): unknown }) {
   const server = await openAdminServer({
     host: '127.0.0.1',
     port: 0,
-    sources: {
-      problems: () => [],
-      renderMetrics: async () => '',
-      streams: { all: () => [stream], get: name => (name === 'telemetry' ? stream : undefined) },
-      declaration: () => ({
-        filter: 'devices/#',
-        key: 'clientId',
-        partitions: 2,
-        retention: { ageMs: 0, bytes: 0 },
-        ack: 'synced'
-      }),
-      clients: () => clients,
-      groups: () => groups
-    }
+    sources: adminSources([stream], { clients: () => clients, groups: () => groups })
   })
   t.teardown(() => server.close())
   const terminal = new Terminal()
