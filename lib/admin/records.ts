@@ -7,7 +7,7 @@ import { Lines } from './lines.ts'
 import { recordJson } from './record-json.ts'
 import type { RecordsQuery } from './routes-records.ts'
 
-const BREAK_OFF_MS = 500
+const BREAK_OFF_MS = 3_000
 
 /**
  * Sends records as NDJSON until the read or the client ends. Reads no faster than the client takes them. A fault before the first
