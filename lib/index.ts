@@ -42,7 +42,7 @@ export { reasonCode } from './mqtt/reason-code.ts'
 export type { ServerAddress, ServerOptions } from './server.ts'
 export { Server } from './server.ts'
 export type { ReadBatch, ReadFrom, ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
-export type { StreamDeclaration } from './stream/streams.ts'
+export type { StreamDeclaration } from './stream/declaration.ts'
 export { Streams } from './stream/streams.ts'
 
 /**

@@ -16,6 +16,10 @@ export interface FileSystem {
   mkdir(folder: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
+  /** Removes an empty folder. */
+  rmdir(folder: string): Promise<void>
+  /** Bytes that this process may still write on the disk the folder is on. */
+  freeBytes(folder: string): Promise<number>
   /** Makes creations, renames and removals in the folder durable. */
   syncFolder(folder: string): Promise<void>
 }
@@ -64,6 +68,15 @@ export class NodeFileSystem implements FileSystem {
 
   async unlink(path: string): Promise<void> {
     await promised(done => fs.unlink(path, done))
+  }
+
+  async rmdir(folder: string): Promise<void> {
+    await promised(done => fs.rmdir(folder, done))
+  }
+
+  async freeBytes(folder: string): Promise<number> {
+    const { bavail, bsize } = await promised<fs.StatsFs>(done => fs.statfs(folder, done))
+    return bavail * bsize
   }
 
   async syncFolder(folder: string): Promise<void> {

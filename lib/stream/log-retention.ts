@@ -44,6 +44,19 @@ export class LogRetention {
     return result
   }
 
+  /** Removes the first segment. When there is no other, it is rolled first; `inTurn` as above. */
+  removeOldest(inTurn: (roll: () => Promise<void>) => Promise<void>): Promise<Retained> {
+    const result = this.#run.then(async () => {
+      if (this.#closed) return this.#nothing()
+      if (this.#segments.length === 1) await inTurn(() => this.#writer.roll())
+      return this.#removeFirst(Math.min(1, this.#segments.length - 1), 'the oldest segment made room on the disk')
+    })
+    this.#run = result.catch(() => {
+      // As above.
+    })
+    return result
+  }
+
   /** Waits for the run in progress; later ones do nothing. */
   async close(): Promise<void> {
     this.#closed = true
@@ -52,10 +65,18 @@ export class LogRetention {
 
   async #retain(inTurn: (roll: () => Promise<void>) => Promise<void>): Promise<Retained> {
     const { retention, clock } = this.#options
-    if (this.#closed) return { segments: 0, bytes: 0, earliestOffset: this.#segments[0]!.baseOffset }
+    if (this.#closed) return this.#nothing()
     if (isDueForRoll(this.#writer.active, retention, clock.now())) await inTurn(() => this.#writer.roll())
     const count = expiredSegments(this.#segments, retention, clock.now())
-    const removed = { segments: 0, bytes: 0, earliestOffset: this.#segments[0]!.baseOffset }
+    return this.#removeFirst(count, 'retention removed segments')
+  }
+
+  #nothing(): Retained {
+    return { segments: 0, bytes: 0, earliestOffset: this.#segments[0]!.baseOffset }
+  }
+
+  async #removeFirst(count: number, what: string): Promise<Retained> {
+    const removed = this.#nothing()
     if (count === 0) return removed
     // A segment that was full a moment ago may still be getting its index.
     await this.#writer.settle()
@@ -73,7 +94,7 @@ export class LogRetention {
     }
     await this.#options.fileSystem.syncFolder(this.#options.folder)
     removed.earliestOffset = this.#segments[0]!.baseOffset
-    this.#options.logger.info({ stream: this.#options.name, ...removed }, 'retention removed segments')
+    this.#options.logger.info({ stream: this.#options.name, ...removed }, what)
     return removed
   }
 

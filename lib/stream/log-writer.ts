@@ -9,7 +9,8 @@ export interface LogWriterOptions {
   fileSystem: FileSystem
   folder: string
   stream: string
-  segmentBytesMax: number
+  /** Asked before each write, since it may change. */
+  segmentBytesMax(): number
   clock: Clock
   logger: Logger
   /** Told at once when a new segment has become the active one. */
@@ -30,8 +31,8 @@ export class LogWriter {
     const { fileSystem, folder, clock, segmentBytesMax } = options
     const writer =
       last === undefined
-        ? await SegmentWriter.create(fileSystem, folder, nextOffset, clock.now(), segmentBytesMax)
-        : await SegmentWriter.resume(fileSystem, last, segmentBytesMax)
+        ? await SegmentWriter.create(fileSystem, folder, nextOffset, clock.now(), segmentBytesMax())
+        : await SegmentWriter.resume(fileSystem, last, segmentBytesMax())
     return new LogWriter(options, writer)
   }
 
@@ -48,7 +49,7 @@ export class LogWriter {
   async write(batches: readonly RecordWriter[]): Promise<void> {
     let bytes = 0
     for (const batch of batches) bytes += batch.at
-    if (this.active.endPosition + bytes > this.#options.segmentBytesMax) await this.roll()
+    if (this.active.endPosition + bytes > this.#options.segmentBytesMax()) await this.roll()
     await this.#writer.write(batches, this.active.nextOffset)
   }
 
@@ -58,7 +59,7 @@ export class LogWriter {
     const { fileSystem, folder, clock, segmentBytesMax, onRoll } = this.#options
     const baseOffset = this.active.nextOffset
     this.#stray = segmentPath(folder, baseOffset)
-    const next = await SegmentWriter.create(fileSystem, folder, baseOffset, clock.now(), segmentBytesMax)
+    const next = await SegmentWriter.create(fileSystem, folder, baseOffset, clock.now(), segmentBytesMax())
     this.#stray = undefined
     this.#finishInBackground(this.#writer)
     this.#writer = next

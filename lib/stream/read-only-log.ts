@@ -2,12 +2,12 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { TributaryError } from '../errors.ts'
 import type { Offset, ReadBatch, ReadOptions, StreamGap, StreamRecord, StreamStats } from './contract.ts'
+import { isStreamName } from './declaration.ts'
 import { type FileSystem, NodeFileSystem, systemCode } from './file-system.ts'
 import { type LogView, logStats } from './log-view.ts'
 import { readBatches, readRecords } from './read.ts'
 import { knownGaps, recover } from './recovery.ts'
 import { type Gap, parseSegmentName, type Segment } from './segment.ts'
-import { isStreamName } from './streams.ts'
 import { type Logger, silentLogger } from './surroundings.ts'
 
 /** How long a read that follows waits before it looks at the files again. Milliseconds. */

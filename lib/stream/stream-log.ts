@@ -28,29 +28,31 @@ import { knownGaps, recover } from './recovery.ts'
 import type { Gap, Segment } from './segment.ts'
 import type { Clock, Logger } from './surroundings.ts'
 
-export interface StreamLogOptions {
-  name: string
-  /** The stream's own folder; created when missing. */
-  folder: string
+/** What may change while a stream is open. */
+export interface StreamLogSettings {
   key: KeyField
   partitions: number
   retention: RetentionPolicy
   ack: AckMode
   /** A segment is left for a new one before it would grow beyond this. */
   segmentBytesMax: number
+}
+
+export interface StreamLogOptions extends StreamLogSettings {
+  name: string
+  /** The stream's own folder; created when missing. */
+  folder: string
   fileSystem: FileSystem
   clock: Clock
   logger: Logger
   pool: ChunkPool
-  /** Told after each sync that wrote something, with the seconds it took. */
-  onSync: (stream: string, seconds: number) => void
+  /** Told after each sync that wrote something, with the seconds it took and the bytes that were written. */
+  onSync: (stream: string, seconds: number, bytes: number) => void
 }
 
 /** The retained log in a folder of segment files; the format is told in FORMAT.md. One process at a time may open it. */
 export class StreamLog implements Stream, LogView {
   readonly name: string
-  readonly partitions: number
-  readonly ack: AckMode
   readonly fileSystem: FileSystem
   readonly #options: StreamLogOptions
   readonly #writer: LogWriter
@@ -77,7 +79,9 @@ export class StreamLog implements Stream, LogView {
   #turn: Promise<void> = Promise.resolve()
 
   /** Recovers what is in the folder. Rejects only when the file system does: damage is reported and lived with. */
-  static async open(options: StreamLogOptions): Promise<StreamLog> {
+  static async open(given: StreamLogOptions): Promise<StreamLog> {
+    // A copy: reconfigure() changes it, for writer and retention too.
+    const options = { ...given }
     const { fileSystem, folder, logger, name } = options
     await fileSystem.mkdir(folder)
     const { segments, nextOffset } = await recover({ fileSystem, folder, stream: name, logger, repair: true })
@@ -86,15 +90,17 @@ export class StreamLog implements Stream, LogView {
     const onRoll = (active: Segment): void => {
       segments.push(active)
     }
-    const writer = await LogWriter.open({ ...options, stream: name, onRoll }, resumable, nextOffset)
+    const writer = await LogWriter.open(
+      { ...options, stream: name, onRoll, segmentBytesMax: () => options.segmentBytesMax },
+      resumable,
+      nextOffset
+    )
     if (resumable === undefined) segments.push(writer.active)
     return new StreamLog(options, writer, segments)
   }
 
   private constructor(options: StreamLogOptions, writer: LogWriter, segments: Segment[]) {
     this.name = options.name
-    this.partitions = options.partitions
-    this.ack = options.ack
     this.fileSystem = options.fileSystem
     this.#options = options
     this.#writer = writer
@@ -105,6 +111,14 @@ export class StreamLog implements Stream, LogView {
 
   get segments(): readonly Segment[] {
     return this.#segments
+  }
+
+  get partitions(): number {
+    return this.#options.partitions
+  }
+
+  get ack(): AckMode {
+    return this.#options.ack
   }
 
   get earliestOffset(): Offset {
@@ -196,6 +210,19 @@ export class StreamLog implements Stream, LogView {
     return this.#retention.run(roll => this.#takeTurn(() => this.#roll(roll)))
   }
 
+  /** Removes the oldest segment whatever the policy says; the active one too, which is closed first. Nothing is left to remove: 0. */
+  removeOldest(): Promise<Retained> {
+    return this.#retention.removeOldest(roll => this.#takeTurn(() => this.#roll(roll)))
+  }
+
+  /**
+   * From now on these settings count. Records that are there keep their partition; a source() made before keeps its own, so whoever
+   * holds sources makes them anew. Segments that are open or closed keep their size.
+   */
+  reconfigure({ key, partitions, retention, ack, segmentBytesMax }: StreamLogSettings): void {
+    Object.assign(this.#options, { key, partitions, retention, ack, segmentBytesMax })
+  }
+
   stats(): StreamStats {
     return logStats(this)
   }
@@ -283,6 +310,8 @@ export class StreamLog implements Stream, LogView {
     const batches = this.#takeBatches()
     if (batches.length === 0) return
     const startedMs = performance.now()
+    let bytes = 0
+    for (const batch of batches) bytes += batch.at
     try {
       await this.#writer.write(batches)
     } catch (cause) {
@@ -292,7 +321,7 @@ export class StreamLog implements Stream, LogView {
       throw this.#discard(cause)
     }
     this.#recycle(batches)
-    this.#options.onSync(this.name, (performance.now() - startedMs) / 1000)
+    this.#options.onSync(this.name, (performance.now() - startedMs) / 1000, bytes)
     this.#wake()
   }
 

@@ -1,26 +1,12 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { TributaryError } from '../errors.ts'
 import { topicMatches } from '../topic/filter.ts'
 import { ChunkPool } from './chunk-pool.ts'
-import type { AckMode, RetentionPolicy } from './contract.ts'
-import { type FileSystem, NodeFileSystem } from './file-system.ts'
-import type { KeyField } from './key-partition.ts'
+import type { AckMode } from './contract.ts'
+import { demandValid, logSettings, type StreamDeclaration } from './declaration.ts'
+import { type FileSystem, NodeFileSystem, systemCode } from './file-system.ts'
 import { StreamLog } from './stream-log.ts'
 import { type Clock, type Logger, silentLogger, systemClock } from './surroundings.ts'
-
-/** A stream as an operator declares it. */
-export interface StreamDeclaration {
-  /** Also the name of its folder: letters, digits, _, - and inner dots; the broker's own begin with $. */
-  name: string
-  /** Topic Filter of the messages that enter the stream. */
-  filter: string
-  key: KeyField
-  partitions: number
-  retention: RetentionPolicy
-  ack: AckMode
-  /** Default 64 MiB, but at most an eighth of `retention.bytes`, so that retention has something to cut. */
-  segmentBytesMax?: number
-}
 
 export interface StreamsOptions {
   /** Holds one folder per stream. */
@@ -29,8 +15,8 @@ export interface StreamsOptions {
   fileSystem?: FileSystem
   clock?: Clock
   logger?: Logger
-  /** Told after each sync of a stream, with the seconds it took. */
-  onSync?: (stream: string, seconds: number) => void
+  /** Told after each sync of a stream, with the seconds it took and the bytes that were written. */
+  onSync?: (stream: string, seconds: number, bytes: number) => void
   /** How often retention is applied; 0 = only when retain() is called. Default one minute. */
   retentionIntervalMs?: number
 }
@@ -42,49 +28,49 @@ export interface DeclaredStream {
   readonly ack: AckMode
 }
 
-const SEGMENT_BYTES_MAX = 64 * 1024 * 1024
-const SEGMENT_BYTES_MIN = 64 * 1024
 const RETENTION_INTERVAL_MS = 60_000
 
-/** The declared streams of one data folder. The folder belongs to one process; see persistence/ for the lock. */
+/**
+ * The declared streams of one data folder, which come, change and go while the broker runs. The folder belongs to one process; see
+ * persistence/ for the lock. Who routes messages into them is told by whoever calls add(), change() and remove().
+ */
 export class Streams {
-  readonly #declared: readonly DeclaredStream[]
-  readonly #byName: ReadonlyMap<string, StreamLog>
-  readonly #logger: Logger
+  readonly #options: Required<Omit<StreamsOptions, 'declarations'>>
+  readonly #pool = new ChunkPool()
+  readonly #declarations = new Map<string, StreamDeclaration>()
+  /** Replaced as a whole, so that whoever walks it may wait in between. */
+  #declared: readonly DeclaredStream[] = []
   readonly #timer: NodeJS.Timeout | undefined
   #retaining: Promise<void> = Promise.resolve()
 
   /** Opens every declared stream, recovering those that were not closed. Streams on disk that are not declared are left alone. */
-  static async open(options: StreamsOptions): Promise<Streams> {
-    const { folder, declarations, fileSystem = new NodeFileSystem(), clock = systemClock, logger = silentLogger } = options
+  static async open({ declarations, ...options }: StreamsOptions): Promise<Streams> {
     demandValid(declarations)
+    const streams = new Streams(options)
+    const { fileSystem, folder } = streams.#options
     await fileSystem.mkdir(folder)
-    const pool = new ChunkPool()
-    const declared: DeclaredStream[] = []
     try {
-      for (const declaration of declarations) {
-        const { name, filter, key, partitions, retention, ack } = declaration
-        const stream = await StreamLog.open({
-          ...{ name, key, partitions, retention, ack, fileSystem, clock, logger, pool },
-          folder: join(folder, name),
-          segmentBytesMax: segmentBytesMax(declaration),
-          onSync: options.onSync ?? (() => undefined)
-        })
-        declared.push({ stream, filter, ack })
-      }
+      for (const declaration of declarations) await streams.#open(declaration)
       // The streams' own folders are new entries in this one.
       await fileSystem.syncFolder(folder)
     } catch (error) {
-      for (const { stream } of declared) await stream.close()
+      clearInterval(streams.#timer)
+      for (const { stream } of streams.#declared) await stream.close()
       throw error
     }
-    return new Streams(declared, logger, options.retentionIntervalMs ?? RETENTION_INTERVAL_MS)
+    return streams
   }
 
-  private constructor(declared: readonly DeclaredStream[], logger: Logger, retentionIntervalMs: number) {
-    this.#declared = declared
-    this.#byName = new Map(declared.map(({ stream }) => [stream.name, stream]))
-    this.#logger = logger
+  private constructor(options: Omit<StreamsOptions, 'declarations'>) {
+    this.#options = {
+      fileSystem: new NodeFileSystem(),
+      clock: systemClock,
+      logger: silentLogger,
+      onSync: () => undefined,
+      retentionIntervalMs: RETENTION_INTERVAL_MS,
+      ...options
+    }
+    const { retentionIntervalMs } = this.#options
     if (retentionIntervalMs > 0) {
       this.#timer = setInterval(() => {
         this.#retaining = this.#retaining.then(() => this.retain())
@@ -95,7 +81,7 @@ export class Streams {
   }
 
   get(name: string): StreamLog | undefined {
-    return this.#byName.get(name)
+    return this.#declared.find(({ stream }) => stream.name === name)?.stream
   }
 
   all(): readonly StreamLog[] {
@@ -107,9 +93,55 @@ export class Streams {
     return this.#declared
   }
 
+  /** How a stream is declared now. */
+  declaration(name: string): StreamDeclaration | undefined {
+    return this.#declarations.get(name)
+  }
+
   /** The streams a message on the topic enters. */
   matching(topic: string): readonly StreamLog[] {
     return this.#declared.filter(({ filter }) => topicMatches(filter, topic)).map(({ stream }) => stream)
+  }
+
+  /**
+   * Opens one more stream; what a folder of its name holds is taken up. Rejects TRB_CONFIG_INVALID, or what the file system says;
+   * then nothing has changed but for an empty folder that may be there.
+   */
+  async add(declaration: StreamDeclaration): Promise<DeclaredStream> {
+    demandValid([...this.#declarations.values(), declaration])
+    const added = await this.#open(declaration)
+    await this.#options.fileSystem.syncFolder(this.#options.folder)
+    return added
+  }
+
+  /** From now on the stream is as this declaration says; records that are there stay as they are. */
+  change(declaration: StreamDeclaration): DeclaredStream {
+    const { name, filter, ack } = declaration
+    const stream = this.get(name)
+    if (stream === undefined) throw new TributaryError('TRB_STREAM_UNKNOWN', `there is no stream ${name} to change`)
+    demandValid([...[...this.#declarations.values()].filter(other => other.name !== name), declaration])
+    stream.reconfigure(logSettings(declaration))
+    this.#declarations.set(name, declaration)
+    const changed = { stream, filter, ack }
+    this.#declared = this.#declared.map(one => (one.stream === stream ? changed : one))
+    return changed
+  }
+
+  /**
+   * Closes a stream and deletes its folder. Reads that follow it end. When it rejects, the stream is closed and no longer among the
+   * others, and files may be left: removeStreamFolder() goes on where it stopped, after a crash too.
+   */
+  async remove(name: string): Promise<void> {
+    const stream = this.get(name)
+    this.#declared = this.#declared.filter(one => one.stream !== stream)
+    this.#declarations.delete(name)
+    const { fileSystem, folder, logger } = this.#options
+    try {
+      await stream?.close()
+    } catch (err) {
+      logger.warn({ stream: name, err }, 'the last records of a stream that is removed could not be written')
+    }
+    await removeStreamFolder(fileSystem, join(folder, name))
   }
 
   /** Applies every stream's retention policy now. Never rejects: what could not be removed is tried again next time. */
@@ -118,7 +150,8 @@ export class Streams {
       try {
         await stream.retain()
       } catch (error) {
-        this.#logger.error({ stream: stream.name, err: error }, 'retention could not remove what is over age or size')
+        const details = { stream: stream.name, err: error }
+        this.#options.logger.error(details, 'retention could not remove what is over age or size')
       }
     }
   }
@@ -130,28 +163,36 @@ export class Streams {
     const results = await Promise.allSettled(this.#declared.map(({ stream }) => stream.close()))
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
-}
 
-/** A name that could leave the folder must not get here, whoever the caller is. */
-const STREAM_NAME = /^\$?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$/
-
-export function isStreamName(name: string): boolean {
-  return STREAM_NAME.test(name)
-}
-
-function demandValid(declarations: readonly StreamDeclaration[]): void {
-  const seen = new Set<string>()
-  for (const { name, partitions } of declarations) {
-    if (!isStreamName(name)) throw new TributaryError('TRB_CONFIG_INVALID', `${JSON.stringify(name)} is not a stream name`)
-    if (!Number.isSafeInteger(partitions) || partitions < 1) {
-      throw new TributaryError('TRB_CONFIG_INVALID', `stream ${name}: expected at least one partition, got ${partitions}`)
-    }
-    if (seen.has(name.toLowerCase())) throw new TributaryError('TRB_CONFIG_INVALID', `stream ${name} is declared twice`)
-    seen.add(name.toLowerCase())
+  async #open(declaration: StreamDeclaration): Promise<DeclaredStream> {
+    const { name, filter, ack } = declaration
+    const { folder, fileSystem, clock, logger, onSync } = this.#options
+    const stream = await StreamLog.open({
+      ...logSettings(declaration),
+      ...{ name, fileSystem, clock, logger, pool: this.#pool, onSync },
+      folder: join(folder, name)
+    })
+    const opened = { stream, filter, ack }
+    this.#declarations.set(name, declaration)
+    this.#declared = [...this.#declared, opened]
+    return opened
   }
 }
 
-function segmentBytesMax({ segmentBytesMax: asked = SEGMENT_BYTES_MAX, retention }: StreamDeclaration): number {
-  if (retention.bytes === 0) return asked
-  return Math.min(asked, Math.max(SEGMENT_BYTES_MIN, Math.floor(retention.bytes / 8)))
+/**
+ * Deletes a stream's folder and all files in it, oldest first, so that what is left after a crash is the end of the stream and not
+ * pieces of it. Nothing happens when there is no such folder.
+ */
+export async function removeStreamFolder(fileSystem: FileSystem, folder: string): Promise<void> {
+  let names: string[]
+  try {
+    names = await fileSystem.readdir(folder)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw error
+  }
+  for (const name of names.sort()) await fileSystem.unlink(join(folder, name))
+  await fileSystem.syncFolder(folder)
+  await fileSystem.rmdir(folder)
+  await fileSystem.syncFolder(dirname(folder))
 }

@@ -3,7 +3,7 @@ import type { File, FileSystem, OpenMode } from '../../lib/stream/file-system.ts
 /** Small pages make torn writes and half-written pages common. */
 const PAGE_BYTES = 128
 
-export type Operation = 'open' | 'write' | 'read' | 'truncate' | 'sync' | 'rename' | 'unlink' | 'syncFolder' | 'readdir'
+export type Operation = 'open' | 'write' | 'read' | 'truncate' | 'sync' | 'rename' | 'unlink' | 'rmdir' | 'syncFolder' | 'readdir'
 
 export interface Fault {
   operation: Operation
@@ -68,6 +68,8 @@ export class MemoryFileSystem implements FileSystem {
   /** Operations that were asked for, by kind, and the bytes read; for claims about what is not done. */
   readonly counts = new Map<Operation, number>()
   bytesRead = 0
+  /** Bytes that are free on the disk; not kept up to date by writes. */
+  free = 2 ** 40
   #names = new Map<string, Inode>()
   #durableNames = new Map<string, Inode>()
   #folders = new Set<string>()
@@ -150,6 +152,16 @@ export class MemoryFileSystem implements FileSystem {
   async unlink(path: string): Promise<void> {
     await this.enter('unlink', path)
     if (!this.#names.delete(path)) throw systemError('ENOENT', path)
+  }
+
+  async rmdir(folder: string): Promise<void> {
+    await this.enter('rmdir', folder)
+    if ((await this.readdir(folder)).length > 0) throw systemError('ENOTEMPTY', folder)
+    this.#folders.delete(folder)
+  }
+
+  async freeBytes(): Promise<number> {
+    return this.free
   }
 
   async syncFolder(folder: string): Promise<void> {

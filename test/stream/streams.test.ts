@@ -1,5 +1,6 @@
 import { t } from 'tap'
-import { type StreamDeclaration, Streams } from '../../lib/stream/streams.ts'
+import type { StreamDeclaration } from '../../lib/stream/declaration.ts'
+import { Streams } from '../../lib/stream/streams.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 import { append, ManualClock, payloads, TestLogger } from './open-log.ts'
 

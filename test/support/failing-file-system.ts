@@ -5,6 +5,8 @@ export class FailingFileSystem implements FileSystem {
   /** 'ENOSPC', 'EIO' ... ; undefined = all is well. */
   failure: string | undefined
   failures = 0
+  /** What is said to be free on the disk; undefined = the truth. */
+  free: number | undefined
   readonly #inner = new NodeFileSystem()
 
   async open(path: string, mode: OpenMode): Promise<File> {
@@ -42,6 +44,14 @@ export class FailingFileSystem implements FileSystem {
 
   unlink(path: string): Promise<void> {
     return this.#inner.unlink(path)
+  }
+
+  rmdir(folder: string): Promise<void> {
+    return this.#inner.rmdir(folder)
+  }
+
+  freeBytes(folder: string): Promise<number> {
+    return this.free === undefined ? this.#inner.freeBytes(folder) : Promise.resolve(this.free)
   }
 
   syncFolder(folder: string): Promise<void> {
