@@ -10,6 +10,7 @@ export const errorCodes = {
   TRB_CONFIG_INVALID: 'The configuration is not valid; the message lists path, line and what was expected.',
   TRB_DATA_LOCKED: 'The data folder is in use by another running broker.',
   TRB_LISTENER_FAILED: 'A listener could not be opened (port in use, certificate unreadable).',
+  TRB_MANIFEST_CORRUPT: 'The list of applied streams in the data folder is not as it was written.',
   TRB_OFFSET_OUT_OF_RANGE: 'A read asked for an offset that retention has removed or that does not exist yet.',
   TRB_PROTOCOL: 'A peer broke the MQTT protocol; carries the reason code for the wire.',
   TRB_STORE_CORRUPT: 'A stored session, queue or retained entry does not decode.',

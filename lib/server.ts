@@ -5,6 +5,7 @@ import { Access } from './access/access.ts'
 import type { PeerIdentity } from './access/contract.ts'
 import { Health } from './admin/health.ts'
 import type { AdminServer } from './admin/server.ts'
+import { AppliedStreams, openManifest } from './apply/applied-streams.ts'
 import { Broker, type BrokerOptions } from './broker/broker.ts'
 import type { BrokerLimits } from './broker/limits.ts'
 import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
@@ -13,7 +14,9 @@ import type { Listener } from './listener/contract.ts'
 import { openListener } from './listener/open.ts'
 import { Counters, countUp } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
+import { NodeFileSystem } from './stream/file-system.ts'
 import { Streams } from './stream/streams.ts'
+import { silentLogger, systemClock } from './stream/surroundings.ts'
 import { version } from './version.ts'
 
 export interface ServerOptions {
@@ -36,6 +39,8 @@ export interface ServerAddress {
 export class Server {
   readonly broker: Broker
   readonly streams: Streams
+  /** Streams as code: what `tributary apply` brings about. */
+  readonly applied: AppliedStreams
   readonly #parts: Parts
   #closing: Promise<void> | undefined
 
@@ -43,6 +48,7 @@ export class Server {
     this.#parts = parts
     this.broker = parts.broker
     this.streams = parts.streams
+    this.applied = parts.applied
   }
 
   /**
@@ -98,6 +104,7 @@ interface Parts {
   health: Health
   access: Access
   streams: Streams
+  applied: AppliedStreams
   broker: Broker
   admin: AdminServer | undefined
   listeners: Listener[]
@@ -112,8 +119,12 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
 
   const store = await LevelStore.open({ folder: join(config.data, 'store'), ...(logger ? { logger } : {}) })
   cleanup.add('session store', () => store.close())
-  const declarations = Object.entries(config.streams).map(([name, settings]) => ({ name, ...settings }))
-  const streams = await Streams.open({ folder: join(config.data, 'streams'), declarations, ...(logger ? { logger } : {}) })
+  const fileSystem = new NodeFileSystem()
+  const folder = join(config.data, 'streams')
+  const manifest = await openManifest(fileSystem, folder, config.streams, logger ?? silentLogger)
+  const declared = Object.entries({ ...manifest.streams, ...config.streams })
+  const declarations = declared.map(([name, settings]) => ({ name, ...settings }))
+  const streams = await Streams.open({ folder, declarations, fileSystem, ...(logger ? { logger } : {}) })
   cleanup.add('streams', () => streams.close())
   const access = await Access.load(config.access)
 
@@ -136,6 +147,14 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   cleanup.add('admin server', async () => admin?.close())
   cleanup.add('broker', () => drain(broker, config, logger))
   await broker.listen()
+  const applied = new AppliedStreams({
+    ...{ manifest, streams, folder, fileSystem },
+    configured: config.streams,
+    follower: broker.streamChanges!,
+    clock: systemClock,
+    logger: logger ?? silentLogger
+  })
+  cleanup.add('applied streams', () => applied.close())
 
   const metrics = new Metrics({
     counters,
@@ -149,7 +168,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     problems: () => health.problems(),
     renderMetrics: () => metrics.renderMetrics(),
     streams,
-    declaration: (name: string) => config.streams[name],
+    declaration: (name: string) => streams.declaration(name),
     clients: () => broker.describeClients(),
     groups: () => broker.describeGroups()
   }
@@ -166,7 +185,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   cleanup.add('listeners', () => closeAll(listeners))
   await openListeners(config, { broker, counters, logger, listeners })
   health.phase = 'open'
-  return { config, logger, health, access, streams, broker, admin, listeners, cleanup }
+  return { config, logger, health, access, streams, applied, broker, admin, listeners, cleanup }
 }
 
 /** 65535 is all a CONNECT can ask for, so in the configuration it means no limit; the broker says 0. */

@@ -21,6 +21,7 @@ const layers: Record<string, number> = {
   'lib/config': 1,
   'lib/metrics': 1.1,
   persistence: 1.1,
+  'lib/apply': 2,
   'lib/dead-letter': 2,
   'lib/session': 2,
   'lib/access': 2,

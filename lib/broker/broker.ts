@@ -20,6 +20,7 @@ import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
 import { type BrokerFeatures, defaultFeatures } from './features.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
+import type { StreamChanges } from './native/stream-changes.ts'
 import type { GroupDescription } from './native/stream-groups.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
@@ -227,6 +228,11 @@ export class Broker extends Aedes {
   /** Consumer groups of streams, those without members too. */
   describeGroups(): GroupDescription[] {
     return this.#native?.describeGroups() ?? []
+  }
+
+  /** Adds, changes and removes streams while clients are connected; undefined without a `store`. */
+  get streamChanges(): StreamChanges | undefined {
+    return this.#native?.streamChanges
   }
 
   get sessionCount(): number {

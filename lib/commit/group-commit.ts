@@ -50,7 +50,8 @@ export interface CommitOptions {
 
 export class GroupCommit {
   readonly #store: CommitMember | undefined
-  readonly #streams: readonly CommitMember[]
+  /** Replaced as a whole: a running commit goes on with those it began with. */
+  #streams: readonly CommitMember[]
   readonly #onSync: ((member: CommitMember, seconds: number) => void) | undefined
   readonly #onFailure: ((member: CommitMember, error: Error) => void) | undefined
   #waiters: CommitWaiter[] = []
@@ -77,6 +78,16 @@ export class GroupCommit {
   /** The epoch that writes made now belong to. */
   get openEpoch(): number {
     return this.#openEpoch
+  }
+
+  addStream(stream: CommitMember): void {
+    this.#streams = [...this.#streams, stream]
+  }
+
+  /** Nothing may be appended to it any more. Resolves when what it held is durable or has failed: it may be closed then. */
+  async removeStream(name: string): Promise<void> {
+    await this.flush()
+    this.#streams = this.#streams.filter(stream => stream.name !== name)
   }
 
   /** Joins the open epoch and makes sure it is committed. A waiter joins an epoch once. */
@@ -117,14 +128,15 @@ export class GroupCommit {
     const store = this.#store?.dirty ? this.#store : undefined
     // What arrives from here on belongs to the next epoch, in every file alike: a record must not overtake its packet id, which
     // would be in the store only with the commit after this one.
-    for (const stream of this.#streams) stream.seal?.()
+    const streams = this.#streams
+    for (const stream of streams) stream.seal?.()
     if (store && storeFirst) {
       error = await this.#sync(store)
       // Without the store the streams must wait too: they stay dirty and go with the next attempt.
-      if (error === undefined) error = await this.#syncAll(undefined)
+      if (error === undefined) error = await this.#syncAll(streams, undefined)
       else this.#storeFirst = true
     } else {
-      error = await this.#syncAll(store)
+      error = await this.#syncAll(streams, store)
     }
     sealed.error ??= error
     const decided = this.#sealed
@@ -172,10 +184,10 @@ export class GroupCommit {
   }
 
   /** Syncs the dirty streams, and the store beside them when given. Resolves with the first error. */
-  async #syncAll(store: CommitMember | undefined): Promise<Error | undefined> {
+  async #syncAll(streams: readonly CommitMember[], store: CommitMember | undefined): Promise<Error | undefined> {
     const pending: Promise<Error | undefined>[] = []
     if (store) pending.push(this.#sync(store))
-    for (const stream of this.#streams) if (stream.dirty) pending.push(this.#syncStream(stream))
+    for (const stream of streams) if (stream.dirty) pending.push(this.#syncStream(stream))
     if (pending.length === 1) return pending[0]
     const results = await Promise.all(pending)
     return results.find(result => result !== undefined)

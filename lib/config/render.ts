@@ -1,9 +1,10 @@
 import { relative, sep } from 'node:path'
 import { stringify } from 'yaml'
-import type { Config, ListenerConfig, StreamConfig } from './config.ts'
+import type { Config, ListenerConfig } from './config.ts'
 import { branchesOf, type JsonSchema, schemaAt } from './json-schema.ts'
 import { jsonSchema } from './schema.ts'
-import { formatDuration, formatSize } from './units.ts'
+import { streamWords } from './streams-file.ts'
+import { formatSize } from './units.ts'
 
 const COMMENT_WIDTH = 110
 
@@ -101,18 +102,10 @@ function inWordsOfTheFile(config: Config, folder: string | undefined): Fields {
     data: path(config.data),
     listeners: config.listeners.map(listener => withPaths({ ...listener } satisfies ListenerConfig, ['cert', 'key', 'ca'], path)),
     access: withPaths(config.access, ['passwordFile', 'aclFile', 'hooks'], path),
-    streams: Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, streamFields(stream)])),
+    streams: Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, streamWords(stream)])),
     limits: Object.fromEntries(
       Object.entries(config.limits).map(([key, value]) => [key, key.endsWith('Bytes') ? formatSize(value) : value])
     )
-  }
-}
-
-function streamFields({ segmentBytesMax, retention, ...rest }: StreamConfig): Fields {
-  return {
-    ...rest,
-    retention: { age: retention.ageMs && formatDuration(retention.ageMs), bytes: retention.bytes && formatSize(retention.bytes) },
-    segmentBytes: formatSize(segmentBytesMax)
   }
 }
 

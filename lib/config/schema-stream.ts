@@ -10,7 +10,7 @@ export const ackDescription =
   'What an acknowledgement waits for: `synced` = on disk (fdatasync has returned), `written` = with the operating system (survives a crash of the broker, not of the machine), `received` = nothing.'
 
 /** What may stand under `streams.NAME`. */
-export const streamSchema = z.strictObject({
+const streamSchema = z.strictObject({
   filter: topicFilter.meta({
     description: 'Messages whose topic matches go into the stream.',
     examples: ['devices/+/telemetry']
@@ -38,3 +38,18 @@ export const streamSchema = z.strictObject({
     .prefault('64MiB')
     .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' })
 })
+
+const streamNameError = 'expected a stream name: letters, digits, _ and -, starting with a letter or digit, at most 64'
+const streamName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, { error: streamNameError })
+
+/** What may stand under `streams`, in the configuration and in a file for `tributary apply`. */
+export const streamsSchema = z
+  .record(
+    streamName,
+    streamSchema.transform(({ segmentBytes, ...rest }) => ({ ...rest, segmentBytesMax: segmentBytes }))
+  )
+  .transform(withoutPrototype)
+
+function withoutPrototype<Value>(record: Record<string, Value>): Record<string, Value> {
+  return Object.assign(Object.create(null), record)
+}

@@ -5,7 +5,7 @@ import { featuresSchema, responseTopicPrefix, serverReference } from './schema-f
 import { choice, filePath, folderPath, host, milliseconds, port, topicFilter } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
 import { listenerSchema } from './schema-listeners.ts'
-import { ackDescription, ackModes, streamSchema } from './schema-stream.ts'
+import { ackDescription, ackModes, streamsSchema } from './schema-stream.ts'
 
 /** What may stand in the YAML file. Every default and every description lives here and nowhere else. */
 
@@ -49,9 +49,6 @@ const access = z.strictObject({
   })
 })
 
-const streamNameError = 'expected a stream name: letters, digits, _ and -, starting with a letter or digit, at most 64'
-const streamName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, { error: streamNameError })
-
 const log = z.strictObject({
   level: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent')
     .prefault('info')
@@ -78,12 +75,7 @@ export const configSchema = z
       .prefault({})
       .meta({ description: 'HTTP listener for health, metrics and the commands of the `tributary` bin; `false` = none.' }),
     access: access.prefault({}).meta({ description: 'Who is let in and what they may do.' }),
-    streams: z
-      .record(
-        streamName,
-        streamSchema.transform(({ segmentBytes, ...rest }) => ({ ...rest, segmentBytesMax: segmentBytes }))
-      )
-      .transform(withoutPrototype)
+    streams: streamsSchema
       .prefault({ telemetry: { filter: 'devices/#' } })
       .meta({ description: 'Retained logs by name: which messages they keep and for how long.' }),
     ack: z
@@ -119,8 +111,4 @@ export const configSchema = z
 /** The schema for editors, in the words of the file: durations and sizes as text, defaults as they may be written. */
 export function jsonSchema(): JsonSchema {
   return z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema
-}
-
-function withoutPrototype<Value>(record: Record<string, Value>): Record<string, Value> {
-  return Object.assign(Object.create(null), record)
 }

@@ -1,5 +1,5 @@
-import type { RetentionPolicy } from './contract.ts'
-import type { Segment } from './segment.ts'
+import type { Offset, RetentionPolicy } from './contract.ts'
+import { Segment } from './segment.ts'
 
 /**
  * How many of the oldest segments retention removes; the last one, which is written to, is never among them. Age counts from a
@@ -25,4 +25,42 @@ export function expiredSegments(segments: readonly Segment[], policy: RetentionP
  */
 export function isDueForRoll(active: Segment, policy: RetentionPolicy, nowMs: number): boolean {
   return !active.isEmpty && policy.ageMs > 0 && active.firstTimestampMs < nowMs - policy.ageMs / 10
+}
+
+/** What a log would lose: its first segments, whole. */
+export interface Removal {
+  segments: number
+  bytes: number
+  fromOffset: Offset
+  toOffset: Offset
+  records: number
+  /** Epoch ms of the first record and of the latest; undefined when there is no record among them. */
+  firstTimestampMs: number | undefined
+  lastTimestampMs: number | undefined
+}
+
+/** What a run of retention under this policy would remove now: the same segments, found without touching them. */
+export function foreseeRetention(segments: readonly Segment[], policy: RetentionPolicy, nowMs: number): Removal {
+  const active = segments.at(-1)
+  const rolls = active !== undefined && isDueForRoll(active, policy, nowMs)
+  // A roll leaves an empty segment behind the others, which then may all go.
+  const after = rolls ? [...segments, new Segment('', active.nextOffset, 0)] : segments
+  return removalOf(segments.slice(0, expiredSegments(after, policy, nowMs)))
+}
+
+/** What goes with these segments, which are the first ones of a log. */
+export function removalOf(segments: readonly Segment[]): Removal {
+  const filled = segments.filter(segment => !segment.isEmpty)
+  const fromOffset = segments[0]?.baseOffset ?? 0
+  const toOffset = segments.at(-1)?.nextOffset ?? fromOffset
+  const lost = segments.flatMap(({ gaps }) => gaps).reduce((sum, gap) => sum + gap.toOffset - gap.fromOffset, 0)
+  return {
+    segments: segments.length,
+    bytes: segments.reduce((sum, { endPosition }) => sum + endPosition, 0),
+    fromOffset,
+    toOffset,
+    records: filled.reduce((sum, { baseOffset, nextOffset }) => sum + nextOffset - baseOffset, 0) - lost,
+    firstTimestampMs: filled[0]?.firstTimestampMs,
+    lastTimestampMs: filled.length === 0 ? undefined : Math.max(...filled.map(({ maxTimestampMs }) => maxTimestampMs))
+  }
 }

@@ -128,20 +128,18 @@ export class Streams {
   }
 
   /**
-   * Closes a stream and deletes its folder. Reads that follow it end. When it rejects, the stream is closed and no longer among the
-   * others, and files may be left: removeStreamFolder() goes on where it stopped, after a crash too.
+   * Closes a stream and leaves its files where they are: it is among the others no longer. Reads that follow it end. Never rejects:
+   * what its last sync could not write is lost with the stream, and told.
    */
-  async remove(name: string): Promise<void> {
+  async release(name: string): Promise<void> {
     const stream = this.get(name)
     this.#declared = this.#declared.filter(one => one.stream !== stream)
     this.#declarations.delete(name)
-    const { fileSystem, folder, logger } = this.#options
     try {
       await stream?.close()
     } catch (err) {
-      logger.warn({ stream: name, err }, 'the last records of a stream that is removed could not be written')
+      this.#options.logger.warn({ stream: name, err }, 'the last records of a stream that is given up could not be written')
     }
-    await removeStreamFolder(fileSystem, join(folder, name))
   }
 
   /** Applies every stream's retention policy now. Never rejects: what could not be removed is tried again next time. */

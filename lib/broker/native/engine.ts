@@ -18,6 +18,7 @@ import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
+import { StreamChanges } from './stream-changes.ts'
 import type { GroupDescription } from './stream-groups.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -29,6 +30,7 @@ const storeName = '$store'
 /** The engine on our own session store and streams: sessions in memory, everything durable through one group commit. */
 export class NativeEngine implements Engine {
   readonly context: NativeContext
+  readonly streamChanges: StreamChanges
   readonly #deliverer: Deliverer
   readonly #subscriptions: Subscriptions
   readonly #pump: QueuePump
@@ -62,6 +64,7 @@ export class NativeEngine implements Engine {
     this.context = new NativeContext(broker, store, commit, new StreamTargets(streams, ackRules))
     this.#deliverer = new Deliverer(this.context)
     this.#subscriptions = new Subscriptions(this.context, this.#deliverer)
+    this.streamChanges = new StreamChanges(this.context, this.#subscriptions)
     this.#pump = new QueuePump(this.context, this.#deliverer, this.#subscriptions)
     this.#publisher = new PublishHandler(this.context, this.#deliverer, this.#subscriptions.shared)
     this.#acks = new AckHandler(this.context, this.#deliverer, this.#pump)

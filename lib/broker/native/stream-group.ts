@@ -122,7 +122,7 @@ export class StreamGroup {
   readonly stream: Stream
   /** Which of the stream's topics are wanted. */
   readonly filter: string
-  readonly partitions: GroupPartition[]
+  partitions: GroupPartition[]
   readonly #events: StreamGroupEvents
   readonly #members: GroupReading[] = []
   /** The record at the time it is to begin with is being looked for. */
@@ -161,6 +161,19 @@ export class StreamGroup {
       if (part.owner === reading) part.takeBack()
     }
     this.#rebalance()
+  }
+
+  /**
+   * The stream has `count` partitions now. Which records of another partitioning were acknowledged cannot be told apart from those that
+   * were not, so all go on at the lowest position: nothing is lost, and some comes again.
+   */
+  repartition(count: number): void {
+    const members = [...this.#members]
+    for (const member of members) this.leave(member, member.subscription.session)
+    const lowest = Math.min(...this.partitions.map(({ position }) => position))
+    this.partitions = Array.from({ length: count }, (_, index) => new GroupPartition(this, index, lowest))
+    for (const partition of this.partitions) this.moved(partition)
+    for (const member of members) this.join(member)
   }
 
   /** The partition of a record; a stream that had more of them once keeps their numbers in its records. */

@@ -66,6 +66,29 @@ export class StreamGroups {
     })
   }
 
+  /** The stream is gone; its groups' members have left. */
+  removeStream(name: string): void {
+    const { store, commit } = this.#context
+    for (const id of [...this.#groups.keys(), ...this.#loaded.keys()]) {
+      if (!id.startsWith(`${storedIdPrefix}${name}\u0000`)) continue
+      store.deleteSession(store.sessionKey(id), id)
+      this.#groups.delete(id)
+      this.#loaded.delete(id)
+      commit.schedule()
+    }
+  }
+
+  /** The stream may have another number of partitions now. Those who are loaded later see it then. */
+  repartition(stream: Stream): void {
+    for (const [id, group] of this.#groups) {
+      if (group.stream.name !== stream.name || group.partitions.length === stream.partitions) continue
+      const { store } = this.#context
+      const key = store.sessionKey(id)
+      for (const { index } of group.partitions.slice(stream.partitions)) store.deleteSubscription(key, String(index))
+      group.repartition(stream.partitions)
+    }
+  }
+
   /** Groups by stream, those without members too. */
   describe(): GroupDescription[] {
     for (const [id] of [...this.#loaded]) {
@@ -81,8 +104,11 @@ export class StreamGroups {
     const loaded = this.#loaded.get(id)
     this.#loaded.delete(id)
     const key = loaded?.key ?? store.sessionKey(id)
-    const start = startsAt(from, stream)
-    const positions = new Map(loaded?.subscriptions.map(({ filter: partition, position }) => [Number(partition), position]))
+    const positions = new Map(loaded?.subscriptions.map(({ filter: partition, position = 0 }) => [Number(partition), position]))
+    // With another number of partitions a record's partition says nothing of how far the group was with it: some come again.
+    const repartitioned = positions.size > 0 && positions.size !== stream.partitions
+    const start = repartitioned ? Math.min(...positions.values()) : startsAt(from, stream)
+    if (repartitioned) positions.clear()
     const group = new StreamGroup(name, stream, filter, partition => positions.get(partition) ?? start, {
       moved: partition => {
         store.putSubscription(key, positionRecord(partition))
@@ -91,6 +117,10 @@ export class StreamGroups {
       reassigned: this.#reassigned
     })
     this.#groups.set(id, group)
+    if (repartitioned && loaded !== undefined) {
+      for (const { filter: partition } of loaded.subscriptions) store.deleteSubscription(key, partition)
+      for (const partition of group.partitions) store.putSubscription(key, positionRecord(partition))
+    }
     if (loaded !== undefined) return group
     store.putSession(key, {
       clientId: id,

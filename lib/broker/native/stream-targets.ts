@@ -28,7 +28,7 @@ export interface AckRule {
 
 /** Which streams a topic enters, and what its acknowledgement waits for. */
 export class StreamTargets {
-  readonly #streams: readonly RoutedStream[]
+  #streams: readonly RoutedStream[]
   readonly #ackRules: readonly AckRule[]
 
   constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
@@ -47,6 +47,17 @@ export class StreamTargets {
 
   get streams(): readonly RoutedStream[] {
     return this.#streams
+  }
+
+  /** Adds the stream, or takes the place of the one of its name. Routes that were resolved before do not know it. */
+  put(routed: RoutedStream): void {
+    const { name } = routed.stream
+    const known = this.#streams.some(({ stream }) => stream.name === name)
+    this.#streams = known ? this.#streams.map(one => (one.stream.name === name ? routed : one)) : [...this.#streams, routed]
+  }
+
+  delete(name: string): void {
+    this.#streams = this.#streams.filter(({ stream }) => stream.name !== name)
   }
 
   resolve(topic: string, clientId: string): readonly StreamTarget[] {
