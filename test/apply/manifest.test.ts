@@ -1,0 +1,41 @@
+import { t } from 'tap'
+import { Manifest } from '../../lib/apply/manifest.ts'
+import { MemoryFileSystem } from '../stream/memory-file-system.ts'
+import { FOLDER, wanted } from './world.ts'
+
+const PATH = `${FOLDER}/.applied.json`
+
+async function written(fileSystem: MemoryFileSystem): Promise<string> {
+  const manifest = await Manifest.load(fileSystem, FOLDER)
+  await manifest.save(wanted("orders: { filter: 'shop/#', retention: { age: 90m } }"), ['old'])
+  return fileSystem.bytes(PATH).toString()
+}
+
+t.test('what was saved is loaded again, in the words of the configuration', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const text = await written(fileSystem)
+  t.match(JSON.parse(text), { format: 1, revision: 1, streams: { orders: { filter: 'shop/#', retention: { age: '90m' } } } })
+  const again = await Manifest.load(fileSystem, FOLDER)
+  t.equal(again.revision, 1)
+  t.strictSame(again.removing, ['old'])
+  t.strictSame(again.streams.orders, wanted("orders: { filter: 'shop/#', retention: { age: 90m } }").orders)
+})
+
+t.test('a damaged manifest is told apart from an empty one, and the error says how to mend it', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const text = await written(fileSystem)
+  const damaged: [string, RegExp][] = [
+    ['', /no JSON/],
+    [text.slice(0, 40), /no JSON/],
+    ['[]', /no format/],
+    [text.replace('"format": 1', '"format": 2'), /format 2/],
+    [text.replace('shop/#', 'shop/+'), /checksum/],
+    [text.replace('"old"', ''), /checksum/],
+    [text.replace(/"crc": "[0-9a-f]+"/, '"crc": "00000000"'), /checksum/]
+  ]
+  for (const [bytes, reason] of damaged) {
+    fileSystem.put(PATH, Buffer.from(bytes))
+    await t.rejects(Manifest.load(fileSystem, FOLDER), { code: 'TRB_MANIFEST_CORRUPT', message: reason })
+    await t.rejects(Manifest.load(fileSystem, FOLDER), { message: /Put back a copy of it; or move it away/ })
+  }
+})
