@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 
 /** What a command may touch of the world. Tests put streams of their own in here. */
 export interface CliContext {
-  out: Writable & { isTTY?: boolean }
+  out: Writable & { isTTY?: boolean; columns?: number }
   err: Writable & { isTTY?: boolean; columns?: number }
   in: Readable & { isTTY?: boolean; setRawMode?(raw: boolean): unknown }
   env: Readonly<Record<string, string | undefined>>

@@ -1,97 +1,105 @@
-import { once } from 'node:events'
-import { createWriteStream, type WriteStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
-import type { Writable } from 'node:stream'
-import { finished } from 'node:stream/promises'
-import { Lines } from '../admin/lines.ts'
+import type { StreamJson } from '../admin/stream-json.ts'
+import { parseReadFrom } from '../stream/read-from.ts'
 import { type CliContext, CommandFailure, exitCodes } from './context.ts'
-import { csvHeader, recordCsv } from './record-text.ts'
-import type { StreamSource } from './stream-source.ts'
+import { ProgressBar } from './progress-bar.ts'
+import type { Column } from './stream-columns.ts'
+import { openParquetSink } from './stream-parquet.ts'
+import { CsvSink, type ExportFormat, NdjsonSink, type RecordSink } from './stream-sink.ts'
+import type { ReadRequest, StreamSource } from './stream-source.ts'
+import { openTarget, type Target } from './stream-target.ts'
 import { formatCount } from './units.ts'
 
-export interface ExportFlags {
-  from: string
-  limit?: number
-  filter?: string
-  format: 'ndjson' | 'csv'
+export interface ExportFlags extends Omit<ReadRequest, 'follow'> {
+  format: ExportFormat
   /** `-` = standard output */
   output: string
+  columns?: readonly Column[]
+  /** How Parquet has payloads. */
+  payload: 'binary' | 'text'
+  /** CSV for spreadsheets: nothing in it is a formula. */
+  spreadsheet?: boolean
+  quiet?: boolean
 }
 
-const PROGRESS_EVERY = 10_000
-
-/** Writes records to a file and says on stderr how far it is. A file appears under its name only once it is complete. */
+/**
+ * Writes records to a file and says on stderr how far it is. A file appears under its name only once it is complete: an export
+ * that fails or is interrupted leaves what was there before.
+ */
 export async function exportStream(source: StreamSource, name: string, flags: ExportFlags, context: CliContext): Promise<void> {
-  const started = Date.now()
+  const startedMs = performance.now()
   // Before the file is made: a stream that does not exist must not leave one.
-  await source.describe(name, context.signal)
+  const stream = await source.describe(name, context.signal)
+  if (flags.format === 'parquet' && flags.output === '-' && context.out.isTTY) {
+    throw new CommandFailure('a terminal cannot show Parquet: name a file with --output', exitCodes.usage)
+  }
   const target = await openTarget(flags.output, context)
+  const state: State = { records: 0, fraction: undefined }
+  const bar = new ProgressBar(context.err, () => ({ ...state, elapsedMs: performance.now() - startedMs }))
   try {
-    const count = await copy(source, name, flags, target.out, context)
+    const sink = await openSink(target.out, flags, context)
+    if (!flags.quiet) bar.start()
+    const extent = extentOf(stream, flags)
+    for await (const record of source.read(name, flags, context.signal)) {
+      const behind = sink.add(record)
+      if (behind !== undefined) await behind
+      target.check()
+      advance(state, extent, record.offset)
+    }
+    context.signal.throwIfAborted()
+    await sink.finish()
     await target.commit()
-    const seconds = ((Date.now() - started) / 1000).toFixed(1)
-    progress(context, `exported ${formatCount(count)} records of ${name} to ${target.name} in ${seconds} s\n`)
+    bar.stop()
+    if (!flags.quiet) context.err.write(summary(name, target, sink, state.records, performance.now() - startedMs))
   } catch (error) {
+    bar.stop()
     await target.discard()
     if (context.signal.aborted) throw new CommandFailure('interrupted: nothing was exported', exitCodes.interrupted)
+    target.check()
     throw error
   }
 }
 
-async function copy(source: StreamSource, name: string, flags: ExportFlags, out: Writable, context: CliContext): Promise<number> {
-  const lines = new Lines(out)
-  const csv = flags.format === 'csv'
-  let count = 0
-  if (csv) lines.add(`${csvHeader}\r`)
-  for await (const record of source.read(name, flags, context.signal)) {
-    lines.add(csv ? `${recordCsv(record)}\r` : JSON.stringify(record))
-    if (lines.full) await lines.drained(context.signal)
-    if (++count % PROGRESS_EVERY === 0 && context.err.isTTY) progress(context, `${formatCount(count)} records`)
-  }
-  lines.flush()
-  context.signal.throwIfAborted()
-  return count
+function openSink(out: Target['out'], flags: ExportFlags, { signal }: CliContext): Promise<RecordSink> | RecordSink {
+  const { format, columns, payload, spreadsheet = false } = flags
+  if (format === 'parquet') return openParquetSink(out, { columns, payload, signal })
+  return format === 'csv' ? new CsvSink(out, columns, spreadsheet, signal) : new NdjsonSink(out, columns, signal)
 }
 
-/** Replaces the progress line on a terminal; elsewhere only the last word is printed. */
-function progress({ err }: CliContext, text: string): void {
-  err.write(err.isTTY ? `\r\u001b[K${text}` : text)
+/** Which offsets the export goes through, as far as that is known before. */
+interface Extent {
+  /** undefined: from the first record that comes on. */
+  start: number | undefined
+  end: number
+  limit: number
 }
 
-interface Target {
-  name: string
-  out: Writable
-  commit(): Promise<void>
-  discard(): Promise<void>
-}
-
-async function openTarget(output: string, context: CliContext): Promise<Target> {
-  if (output === '-') return { name: 'standard output', out: context.out, commit: async () => {}, discard: async () => {} }
-  // A device or pipe is written as it is; only a regular file can be put in place by renaming.
-  const existing = await stat(output).catch(() => undefined)
-  const direct = existing !== undefined && !existing.isFile()
-  const file = direct ? output : `${output}.partial`
-  const out = createWriteStream(file)
-  await opened(out, output)
+function extentOf({ earliestOffset, nextOffset }: StreamJson, { from, to, limit }: ExportFlags): Extent {
+  const [first, last] = [parseReadFrom(from), to === undefined ? undefined : parseReadFrom(to)]
+  const offset = typeof first === 'object' && 'offset' in first ? first.offset : undefined
   return {
-    name: output,
-    out,
-    commit: async () => {
-      out.end()
-      await finished(out)
-      if (!direct) await rename(file, output)
-    },
-    discard: async () => {
-      out.destroy()
-      if (!direct) await rm(file, { force: true })
-    }
+    start: first === 'earliest' ? earliestOffset : offset,
+    end: typeof last === 'object' && 'offset' in last ? Math.min(last.offset, nextOffset) : nextOffset,
+    limit: limit ?? Number.POSITIVE_INFINITY
   }
 }
 
-async function opened(out: WriteStream, output: string): Promise<void> {
-  try {
-    await once(out, 'open')
-  } catch (cause) {
-    throw new CommandFailure(`cannot write ${output}: ${(cause as Error).message}`, exitCodes.failure, { cause })
+interface State {
+  records: number
+  fraction: number | undefined
+}
+
+function advance(state: State, extent: Extent, offset: number): void {
+  state.records++
+  extent.start ??= offset
+  const passed = (offset + 1 - extent.start) / Math.max(1, extent.end - extent.start)
+  state.fraction = Math.max(passed, state.records / extent.limit)
+}
+
+function summary(name: string, target: Target, sink: RecordSink, records: number, elapsedMs: number): string {
+  const seconds = (elapsedMs / 1000).toFixed(1)
+  const lines = [`exported ${formatCount(records)} records of ${name} to ${target.name} in ${seconds} s`]
+  for (const [column, count] of sink.misfits) {
+    lines.push(`${formatCount(count)} values of ${column} had another type than those before and were left empty`)
   }
+  return `${lines.join('\n')}\n`
 }

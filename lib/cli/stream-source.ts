@@ -1,14 +1,21 @@
 import type { RecordJson } from '../admin/record-json.ts'
 import type { StreamJson } from '../admin/stream-json.ts'
+import { parseReadFrom } from '../stream/read-from.ts'
 import { ADMIN_URL_DEFAULT, AdminClient } from './admin-client.ts'
 import { CommandFailure, exitCodes } from './context.ts'
+import { endTest, senderTest } from './stream-selection.ts'
 
+/** What a command wants of a stream. Positions are earliest, latest, an offset or a time, as parseReadFrom takes them. */
 export interface ReadRequest {
-  /** earliest, latest, an offset or an ISO time */
   from: string
+  /** The position to stop before. */
+  to?: string | undefined
   limit?: number | undefined
   filter?: string | undefined
-  follow?: boolean
+  partition?: number | undefined
+  /** The record's key: its client id, or its topic where the stream is keyed by topic. */
+  key?: string | undefined
+  follow?: boolean | undefined
 }
 
 /** Where the stream commands read from: a running broker, or the files of its data folder. */
@@ -49,14 +56,22 @@ class AdminSource implements StreamSource {
   }
 
   async *read(name: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<RecordJson, void, undefined> {
-    const query = new URLSearchParams({ from: request.from })
-    if (request.limit !== undefined) query.set('limit', String(request.limit))
-    if (request.filter !== undefined) query.set('filter', request.filter)
-    if (request.follow) query.set('follow', 'true')
+    const { from, to, limit, filter, partition, key, follow } = request
+    const { key: keyField, nextOffset } = await this.describe(name, signal)
+    const wanted = senderTest({ partition, key, keyField: keyField === 'topic' ? 'topic' : 'clientId' })
+    const isEnd = endTest(to === undefined ? undefined : parseReadFrom(to), nextOffset)
+    const query = new URLSearchParams({ from })
+    if (limit !== undefined && wanted === undefined) query.set('limit', String(limit))
+    if (filter !== undefined) query.set('filter', filter)
+    if (follow) query.set('follow', 'true')
+    let left = limit ?? Number.POSITIVE_INFINITY
     for await (const line of this.#client.lines(`/streams/${encodeURIComponent(name)}/records?${query}`, signal)) {
       const record: RecordJson | { error: string; message: string } = JSON.parse(line)
       if ('error' in record) throw new CommandFailure(`${record.message} (${record.error})`)
+      if (isEnd(record.offset, Date.parse(record.timestamp))) return
+      if (wanted !== undefined && !wanted(record)) continue
       yield record
+      if (--left === 0) return
     }
   }
 }
