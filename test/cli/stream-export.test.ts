@@ -1,10 +1,12 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { parquetMetadata, parquetReadObjects, parquetSchema } from 'hyparquet'
 import { t } from 'tap'
+import type { RecordJson } from '../../lib/admin/record-json.ts'
 import { progressLine } from '../../lib/cli/progress-bar.ts'
-import { namedColumns } from '../../lib/cli/stream-columns.ts'
+import { parseColumns } from '../../lib/cli/stream-columns.ts'
 import { openParquetSink } from '../../lib/cli/stream-parquet.ts'
 import type { Properties } from '../../lib/mqtt/packet.ts'
 import { encodeMessageProperties } from '../../lib/mqtt/properties.ts'
@@ -60,7 +62,10 @@ async function dataFolder(t: { testdir(): string }, messages: readonly Message[]
 }
 
 async function readParquet(file: string) {
-  const bytes = readFileSync(file)
+  return parseParquet(readFileSync(file))
+}
+
+async function parseParquet(bytes: Buffer) {
   const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer
   // Bytes as bytes: by default the reader takes every byte array for text.
   const rows = await parquetReadObjects({ file: buffer, utf8: false })
@@ -138,53 +143,52 @@ t.test('Parquet has every record with its types, read back by another library', 
   t.strictSame(readdirSync(data.folder).sort(), ['all.parquet', 'streams'])
 })
 
+/** Puts records into Parquet without a command around it: for claims about many of them. */
+async function parquetOf(records: Iterable<RecordJson>, columns: string) {
+  const parsed = parseColumns(columns)
+  if (typeof parsed === 'string') throw new Error(parsed)
+  const out = new PassThrough()
+  const chunks: Buffer[] = []
+  out.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const sink = await openParquetSink(out, { columns: parsed, payload: 'binary', signal: AbortSignal.timeout(60_000) })
+  /** Offsets of the records behind which something was written. */
+  const flushedAt: number[] = []
+  for (const record of records) {
+    const writing = sink.add(record)
+    if (writing === undefined) continue
+    await writing
+    flushedAt.push(record.offset)
+  }
+  await sink.finish()
+  out.end()
+  await finished(out)
+  return { flushedAt, misfits: sink.misfits, ...(await parseParquet(Buffer.concat(chunks))) }
+}
+
+function* recordsWith(count: number, payload: (offset: number) => string): Generator<RecordJson> {
+  for (let offset = 0; offset < count; offset++) {
+    const timestamp = new Date(START_MS + offset).toISOString()
+    const sender = { topic: 'devices/1', clientId: `device-${offset % 7}`, partition: offset % 4 }
+    yield { offset, timestamp, ...sender, qos: 1, retain: false, payload: payload(offset) }
+  }
+}
+
 t.test('Parquet is written in row groups, so that a long export needs the memory of one', async t => {
-  const data = await dataFolder(
-    t,
-    Array.from({ length: 120_000 }, (_, i) => ({ clientId: `device-${i % 7}` }))
-  )
-  const file = join(data.folder, 'long.parquet')
-  t.equal(await data.export('--format', 'parquet', '-o', file), 0)
-  const { rows, metadata } = await readParquet(file)
-  t.strictSame(
-    metadata.row_groups.map(group => group.num_rows),
-    [50_000n, 50_000n, 20_000n]
-  )
-  t.equal(
-    rows.findIndex(({ offset, payload }, i) => Number(offset) !== i || Buffer.from(payload).toString() !== String(i)),
-    -1
-  )
+  const { rows, metadata, flushedAt } = await parquetOf(recordsWith(120_000, String), 'offset,clientId,payload')
+  const groups = metadata.row_groups.map(group => group.num_rows)
+  t.strictSame(groups, [50_000n, 50_000n, 20_000n])
+  t.strictSame(flushedAt, [49_999, 99_999], 'each leaves the memory when it is full')
+  const isWrong = ({ offset, clientId, payload }: Record<string, unknown>, i: number) =>
+    offset !== BigInt(i) || clientId !== `device-${i % 7}` || Buffer.from(payload as Uint8Array).toString() !== String(i)
+  t.equal(rows.findIndex(isWrong), -1)
 })
 
 t.test('a row group also ends when its payloads are many bytes', async t => {
-  const out = new PassThrough()
-  out.resume()
-  let flushed = 0
-  out.on('data', () => flushed++)
-  const sink = await openParquetSink(out, {
-    columns: namedColumns(['offset']),
-    payload: 'binary',
-    signal: AbortSignal.timeout(60_000)
-  })
-  const payload = 'x'.repeat(1024 * 1024)
-  const record = {
-    offset: 0,
-    partition: 0,
-    timestamp: '2024-05-01T12:00:00.000Z',
-    topic: 't',
-    clientId: 'c',
-    qos: 0,
-    retain: false,
-    payload
-  }
-  const written: boolean[] = []
-  for (let i = 0; i < 17; i++) {
-    const writing = sink.add(record)
-    written.push(writing !== undefined)
-    await writing
-  }
-  t.equal(written.indexOf(true), 15, 'the sixteenth MiB ends the row group')
-  t.ok(flushed > 0, 'and it leaves the memory at once')
+  const { flushedAt } = await parquetOf(
+    recordsWith(33, () => 'x'.repeat(1024 * 1024)),
+    'offset'
+  )
+  t.strictSame(flushedAt, [15, 31], 'after 16 MiB')
 })
 
 t.test('Parquet of nothing is a file with columns and no rows', async t => {
@@ -232,14 +236,13 @@ t.test('a column payload.FIELD is that field of a JSON payload, in every format'
   t.strictSame(JSON.parse(data.terminal.out.text), { offset: 0, 'payload.t': 21.5, 'payload.unit': 'C', 'payload.at.room': 'a' })
 })
 
-t.test('a field that has another type later is left empty in Parquet, and that is said', async t => {
-  const messages = Array.from({ length: 50_001 }, (_, i) => ({ payload: i < 50_000 ? '{"t":1}' : '{"t":"hot"}' }))
-  const data = await dataFolder(t, messages)
-  const file = join(data.folder, 'types.parquet')
-  t.equal(await data.export('--format', 'parquet', '--columns', 'payload.t', '-o', file), 0)
-  const { rows } = await readParquet(file)
+t.test('a field that has another type later is left empty in Parquet, and counted', async t => {
+  const { rows, misfits } = await parquetOf(
+    recordsWith(50_002, offset => (offset < 50_000 ? '{"t":1}' : '{"t":"hot"}')),
+    'payload.t'
+  )
   t.strictSame([rows[49_999], rows[50_000]], [{ 'payload.t': 1 }, { 'payload.t': null }])
-  t.match(data.terminal.err.text, /\n1 values of payload\.t had another type than those before and were left empty\n$/)
+  t.strictSame([...misfits], [['payload.t', 2]])
 })
 
 t.test('without the optional package the message says what to install and what goes without', async t => {
@@ -300,7 +303,7 @@ t.test('an export that is interrupted leaves what was there and no half file', a
   }
 })
 
-t.test('a disk that is full ends the export, and says so', async t => {
+t.test('a disk that is full ends the export, and says so', { skip: !existsSync('/dev/full') }, async t => {
   const data = await dataFolder(
     t,
     Array.from({ length: 20_000 }, () => ({ payload: 'x'.repeat(50) }))
