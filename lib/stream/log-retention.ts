@@ -99,7 +99,8 @@ export class LogRetention {
   }
 
   async #remove(segment: Segment): Promise<void> {
-    for (const path of [segment.path, indexPath(segment.path)]) {
+    // The index first: if one of the two cannot be removed, the segment is still whole, and readers may go on reading it.
+    for (const path of [indexPath(segment.path), segment.path]) {
       try {
         await this.#options.fileSystem.unlink(path)
       } catch (error) {

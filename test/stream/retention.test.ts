@@ -85,21 +85,26 @@ t.test('records that wait for their sync survive a roll for retention', async t 
   t.equal(log.stats().earliestOffset, 1)
 })
 
-t.test('a segment that cannot be removed stays, with those behind it, until the next run', async t => {
-  const fileSystem = new MemoryFileSystem()
-  const log = await openLog(fileSystem, { segmentBytesMax: 300, retention: { ageMs: 0, bytes: 500 } })
-  for (let i = 0; i < 6; i++) await appendSynced(log, 'x'.repeat(150))
-  fileSystem.fail({ operation: 'unlink', code: 'EIO', skip: 2 })
-  await t.rejects(log.retain(), { code: 'EIO' })
-  t.equal(log.stats().earliestOffset, 1)
-  t.equal((await payloads(log)).length, 5)
-  await log.retain()
-  t.ok(log.stats().earliestOffset > 2)
-  await log.close()
-  const logger = new TestLogger()
-  await openLog(fileSystem, { logger })
-  t.strictSame(logger.lines, [])
-})
+for (const [file, skip] of [
+  ['index', 2],
+  ['segment', 3]
+] as const) {
+  t.test(`a segment whose ${file} cannot be removed stays whole, with those behind it, until the next run`, async t => {
+    const fileSystem = new MemoryFileSystem()
+    const log = await openLog(fileSystem, { segmentBytesMax: 300, retention: { ageMs: 0, bytes: 500 } })
+    for (let i = 0; i < 6; i++) await appendSynced(log, 'x'.repeat(150))
+    fileSystem.fail({ operation: 'unlink', code: 'EIO', skip })
+    await t.rejects(log.retain(), { code: 'EIO' })
+    t.equal(log.stats().earliestOffset, 1)
+    t.equal((await payloads(log)).length, 5)
+    await log.retain()
+    t.ok(log.stats().earliestOffset > 2)
+    await log.close()
+    const logger = new TestLogger()
+    await openLog(fileSystem, { logger })
+    t.strictSame(logger.lines, [])
+  })
+}
 
 t.test('a roll that fails during retention does not lose what comes after', async t => {
   const fileSystem = new MemoryFileSystem()
