@@ -235,6 +235,8 @@ export class StreamLog implements Stream, LogView {
   }
 
   changed(signal: AbortSignal): Promise<void> {
+    // Aborted while the reader was looking for its first record: the event has been and does not come again.
+    if (signal.aborted) return Promise.resolve()
     return new Promise(resolve => {
       const done = (): void => {
         this.#waiting.delete(done)

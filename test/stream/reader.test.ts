@@ -169,6 +169,18 @@ t.test('a read that follows from a time in the future waits for it', async t => 
   t.equal((await reading)[0]?.payload.toString(), 'on time')
 })
 
+t.test('a read that follows can be ended while it still looks for its beginning', async t => {
+  const log = await openLog(new MemoryFileSystem())
+  const stop = new AbortController()
+  const aborted = collect(log.read({ from: { timeMs: START_MS }, follow: true, signal: stop.signal }))
+  stop.abort(new Error('enough'))
+  await t.rejects(aborted, { message: 'enough' })
+  const returned = log.read({ from: { timeMs: START_MS }, follow: true })[Symbol.asyncIterator]()
+  const next = returned.next()
+  await returned.return?.()
+  t.strictSame(await next, { done: true, value: undefined })
+})
+
 t.test('aborting ends a read with the reason, also one that waits', async t => {
   const log = await filledLog(new MemoryFileSystem())
   const waiting = new AbortController()
