@@ -1,0 +1,517 @@
+import type { Offset, ReadBatch, ReadFrom, ReadOptions, StreamRecord } from '../../lib/stream/contract.ts'
+import { StreamCorruptError } from '../../lib/stream/errors.ts'
+import { indexPath } from '../../lib/stream/segment.ts'
+import type { StreamLog } from '../../lib/stream/stream-log.ts'
+import { MemoryFileSystem } from '../stream/memory-file-system.ts'
+import { ManualClock, openLog, TestLogger } from '../stream/open-log.ts'
+import type { From, Script, Step, Work } from './log-steps.ts'
+import { assert, equal, Tracker } from './log-tracker.ts'
+
+interface ModelRecord {
+  payload: string
+  timestampMs: number
+  who: number
+}
+
+interface OpenReader {
+  tracker: Tracker
+  batches: AsyncIterator<ReadBatch>
+  pending: Promise<void> | undefined
+  outcome: { batch: ReadBatch | undefined } | { error: unknown } | undefined
+  outOfRange: 'fail' | 'earliest' | 'latest'
+  stop: AbortController
+}
+
+const readersMax = 4
+/** Turns of the event loop after which something that should have come is missing. */
+const patienceTurns = 5_000
+const none = Buffer.alloc(0)
+
+/** A log and what an array knows of it. */
+export class LogModel {
+  readonly fileSystem = new MemoryFileSystem()
+  readonly clock = new ManualClock()
+  log: StreamLog | undefined
+  /** By offset. */
+  readonly records: ModelRecord[] = []
+  durable = 0
+  earliest = 0
+  /** Offsets whose bytes were damaged or taken away. */
+  readonly lost = new Set<Offset>()
+  readonly #script: Script
+  #logger = new TestLogger()
+  /** First offsets of batches, durable and waiting. */
+  #batchStarts: Offset[] = []
+  /** What the next sync writes ends here; undefined = with everything. */
+  #sealed: Offset | undefined
+  #readers: OpenReader[] = []
+  #made = 0
+
+  constructor(script: Script) {
+    this.#script = script
+  }
+
+  async run(): Promise<void> {
+    this.log = await this.#open()
+    for (const [i, step] of this.#script.steps.entries()) {
+      try {
+        await this.#take(step)
+      } catch (cause) {
+        throw new Error(`step ${i}, ${step.do}: ${(cause as Error).message}`, { cause })
+      }
+    }
+    await this.#finish()
+  }
+
+  /** Compaction may have taken it out: a later record has its key. */
+  compactedAway(_offset: Offset): boolean {
+    return false
+  }
+
+  checkRecord(record: StreamRecord): void {
+    const { payload, timestampMs, who } = this.records[record.offset]!
+    const at = `record ${record.offset}`
+    equal(record.payload.toString(), payload, `payload of ${at}`)
+    equal(record.timestampMs, timestampMs, `time of ${at}`)
+    equal(record.topic, `t/${who}`, `topic of ${at}`)
+    equal(record.clientId, `c${who}`, `client of ${at}`)
+    equal(record.qos, who % 3, `QoS of ${at}`)
+    equal(record.retain, who === 1, `retain of ${at}`)
+    equal(record.expiresAtMs, who === 2 ? timestampMs + 5_000 : 0, `expiry of ${at}`)
+  }
+
+  #open(): Promise<StreamLog> {
+    this.#logger = new TestLogger()
+    const { segmentBytesMax, retention } = this.#script
+    return openLog(this.fileSystem, { segmentBytesMax, retention, clock: this.clock, logger: this.#logger })
+  }
+
+  async #take(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'append':
+        for (let i = 0; i < step.count; i++) this.#append(step.who + i, step.size * this.#script.sizeFactor)
+        break
+      case 'sync':
+        await this.log!.sync()
+        this.#synced()
+        this.#checkStats()
+        break
+      case 'seal':
+        this.log!.seal()
+        this.#sealed = this.records.length
+        break
+      case 'time':
+        this.clock.nowMs += step.ms
+        break
+      case 'syncFails':
+        await this.#failSync(step)
+        break
+      case 'crash':
+        await this.#crash('nothing')
+        break
+      case 'crashDuring':
+        await this.#crashDuring(step)
+        break
+      case 'restart':
+        await this.#restart()
+        break
+      case 'retain':
+        await this.#retain()
+        break
+      case 'retainFails':
+        await this.#failRetention(step.skip)
+        break
+      case 'compact':
+        break
+      case 'read':
+        await this.#read(step.from, step.limit, step.who)
+        break
+      case 'readStrictly':
+        await this.#readStrictly(this.#offsetAt(step.from))
+        break
+      case 'follow':
+        this.#follow(step)
+        break
+      case 'pull':
+        await this.#pull(this.#readers[step.reader % Math.max(1, this.#readers.length)], step.batches)
+        break
+      case 'flip':
+        this.#flip(step)
+        break
+      case 'removeSegment':
+        this.#removeSegment(step.at)
+        break
+      case 'spoilIndex':
+        this.#spoilIndex(step)
+        break
+      default:
+        step satisfies never
+    }
+  }
+
+  async #finish(): Promise<void> {
+    // The first sync takes what was sealed, the second the rest.
+    for (let i = 0; i < 2; i++) await this.#take({ do: 'sync' })
+    equal(this.durable, this.records.length, 'everything is durable in the end')
+    for (const reader of [...this.#readers]) await this.#pull(reader, 10_000)
+    for (const { tracker } of this.#readers) {
+      if (!tracker.searching) equal(tracker.position, this.durable, 'a reader that follows has come to the end')
+    }
+    await this.#read({ type: 'earliest' }, undefined, undefined)
+    await this.#restart()
+    await this.#read({ type: 'earliest' }, undefined, undefined)
+    await this.log!.close()
+  }
+
+  // ---- writing ----------------------------------------------------------------------------------------------------------------
+
+  #append(number: number, size: number): void {
+    const who = number % 4
+    const record = { payload: `r${this.#made++}-${'x'.repeat(size)}`, timestampMs: this.clock.nowMs, who }
+    if (this.log!.pendingBytes === 0 || this.#sealed === this.records.length) this.#batchStarts.push(this.records.length)
+    const bytes = Buffer.from(record.payload)
+    const expiresAtMs = who === 2 ? record.timestampMs + 5_000 : 0
+    const source = this.log!.source(`t/${who}`, `c${who}`)
+    const qos = (who % 3) as 0 | 1 | 2
+    const offset = this.log!.append(source, qos, who === 1, record.timestampMs, expiresAtMs, none, bytes, 0, bytes.length)
+    equal(offset, this.records.length, 'offset of an append')
+    this.records.push(record)
+  }
+
+  #synced(): void {
+    this.durable = this.#sealed ?? this.records.length
+    this.#sealed = undefined
+    // What comes next to what still waits is in the same batch.
+    equal(this.log!.durableOffset, this.durable, 'durable offset after a sync')
+    equal(this.log!.dirty, this.durable < this.records.length, 'dirty after a sync')
+  }
+
+  async #failSync({ code, bytesWritten, times, heals }: Extract<Step, { do: 'syncFails' }>): Promise<void> {
+    this.fileSystem.fail({ operation: 'write', code, bytesWritten, times })
+    if (!heals) this.fileSystem.fail({ operation: 'truncate', code: 'EIO' })
+    const failed = await fails(this.log!.sync())
+    this.fileSystem.faults.length = 0
+    if (failed) this.#forgetBehind(this.durable)
+    else this.#synced()
+    equal(this.log!.nextOffset, this.records.length, 'next offset after a failed sync')
+    equal(this.log!.durableOffset, this.durable, 'durable offset after a failed sync')
+  }
+
+  #forgetBehind(offset: Offset): void {
+    this.records.length = offset
+    this.durable = Math.min(this.durable, offset)
+    this.#sealed = undefined
+    this.#batchStarts = this.#batchStarts.filter(start => start < offset)
+    for (const one of this.lost) if (one >= offset) this.lost.delete(one)
+  }
+
+  // ---- ends and beginnings ------------------------------------------------------------------------------------------------------
+
+  async #restart(): Promise<void> {
+    await this.log!.close()
+    this.durable = this.records.length
+    this.#sealed = undefined
+    await this.#reopen()
+    equal(this.log!.nextOffset, this.records.length, 'next offset after a restart')
+    this.#checkEarliest()
+    this.#checkStats()
+  }
+
+  async #reopen(): Promise<void> {
+    for (const { stop, pending } of this.#readers) {
+      stop.abort()
+      await pending
+    }
+    this.#readers = []
+    this.log = await this.#open()
+  }
+
+  async #crashDuring({ work, operation, bytesWritten, skip }: Extract<Step, { do: 'crashDuring' }>): Promise<void> {
+    this.fileSystem.fail({ operation, bytesWritten, skip, code: 'EIO', crash: true })
+    const undertaken = work === 'retain' || work === 'close' ? work : 'sync'
+    const before = this.fileSystem.power
+    const failed = await fails(this.log![undertaken === 'retain' ? 'retain' : undertaken]())
+    this.fileSystem.faults.length = 0
+    // The power may have failed behind the promise, in what goes on in the background.
+    if (!failed && undertaken === 'close') this.durable = this.records.length
+    if (!failed && undertaken === 'sync') {
+      this.durable = this.#sealed ?? this.records.length
+      this.#sealed = undefined
+    }
+    await this.#crash(before === this.fileSystem.power && failed ? 'retain' : work)
+  }
+
+  async #crash(work: Work | 'nothing'): Promise<void> {
+    const removable = this.#removable()
+    this.fileSystem.crash()
+    await this.#reopen()
+    const { nextOffset, earliestOffset } = this.log!.stats()
+    assert(nextOffset <= this.records.length, `${nextOffset} records came back, there never were more than ${this.records.length}`)
+    if (nextOffset < this.durable) this.#checkTornAway(nextOffset)
+    assert(
+      nextOffset >= this.durable || nextOffset === this.records.length || this.#batchStarts.includes(nextOffset),
+      `half a batch came back: ${nextOffset}`
+    )
+    this.#forgetBehind(nextOffset)
+    this.durable = nextOffset
+    if (work === 'retain') this.earliest = Math.max(this.earliest, Math.min(removable, earliestOffset))
+    this.#checkEarliest()
+    await this.#read({ type: 'earliest' }, undefined, undefined)
+  }
+
+  /** The last writes of all cannot be told from torn ones when they are damaged: then they are cut off, with a warning. */
+  #checkTornAway(nextOffset: Offset): void {
+    for (let offset = nextOffset; offset < this.durable; offset++) {
+      assert(this.lost.has(offset), `${offset} was durable and whole, and is gone: only ${nextOffset} came back`)
+    }
+    assert(
+      this.#logger.lines.some(({ level, details }) => level !== 'info' && 'tornBytes' in details),
+      'records were cut off without a warning'
+    )
+  }
+
+  #checkEarliest(): void {
+    const { earliestOffset } = this.log!
+    // A removed file at the beginning looks as if retention had been there.
+    for (let offset = this.earliest; offset < earliestOffset; offset++) {
+      assert(this.lost.has(offset), `${offset} is there no more: the earliest offset is ${earliestOffset}`)
+    }
+    assert(earliestOffset >= this.earliest, `the earliest offset was ${this.earliest} and is ${earliestOffset}`)
+    this.earliest = earliestOffset
+  }
+
+  #checkStats(): void {
+    const stats = this.log!.stats()
+    equal(stats.nextOffset, this.records.length, 'stats: next offset')
+    equal(stats.earliestOffset, this.earliest, 'stats: earliest offset')
+    if (this.lost.size > 0) return
+    const there = this.records.slice(this.earliest, this.durable)
+    equal(stats.earliestTimestampMs, there[0]?.timestampMs, 'stats: first time')
+    const lastSegment = this.log!.segments.filter(({ nextOffset, baseOffset }) => nextOffset > baseOffset).at(-1)
+    const inLast = this.records.slice(lastSegment?.baseOffset, this.durable).map(({ timestampMs }) => timestampMs)
+    equal(stats.latestTimestampMs, there.length === 0 ? undefined : Math.max(...inLast), 'stats: last time')
+    const files = this.fileSystem.paths().filter(path => path.endsWith('.segment'))
+    equal(stats.segments, files.length, 'stats: segments')
+    equal(this.log!.gaps.length, 0, 'gaps')
+  }
+
+  // ---- retention ----------------------------------------------------------------------------------------------------------------
+
+  /** Segments as the model sees them: what they hold, and how many bytes the log says that is. */
+  #layout(): { from: Offset; to: Offset; bytes: number; latestMs: number }[] {
+    return this.log!.segments.map(({ baseOffset, nextOffset, endPosition }) => {
+      const times = this.records.slice(baseOffset, nextOffset).map(({ timestampMs }) => timestampMs)
+      return { from: baseOffset, to: nextOffset, bytes: endPosition, latestMs: Math.max(...times) }
+    })
+  }
+
+  /** The offset before which retention may remove. */
+  #removable(): Offset {
+    const { ageMs, bytes } = this.#script.retention
+    const layout = this.#layout()
+    let rest = layout.reduce((sum, segment) => sum + segment.bytes, 0)
+    for (const [i, segment] of layout.entries()) {
+      const isOld = ageMs > 0 && segment.latestMs < this.clock.nowMs - ageMs
+      const isTooMuch = bytes > 0 && rest > bytes
+      // The last one may be rolled for its age and then go.
+      if (!isOld && (!isTooMuch || i === layout.length - 1)) return segment.from
+      rest -= segment.bytes
+    }
+    return this.log!.durableOffset
+  }
+
+  async #retain(): Promise<void> {
+    const removable = this.#removable()
+    await this.log!.retain()
+    equal(this.log!.earliestOffset, Math.max(removable, this.earliest), 'earliest offset after retention')
+    this.earliest = this.log!.earliestOffset
+    this.#checkFirstSegment()
+    this.#checkStats()
+  }
+
+  /** Records before it may have gone; its file is there. */
+  #checkFirstSegment(): void {
+    const [first] = this.log!.segments
+    const paths = this.fileSystem.paths()
+    const there = paths.includes(first!.path) || this.lost.has(first!.baseOffset)
+    assert(there, `the first segment is ${first!.path}, and it is not there`)
+    // An index stays behind when somebody takes its segment away.
+    if (this.lost.size > 0) return
+    const behind = paths.filter(path => /\.(segment|index)$/.test(path) && path < indexPath(first!.path))
+    equal(behind.join(), '', 'files that retention has left')
+  }
+
+  async #failRetention(skip: number): Promise<void> {
+    const removable = this.#removable()
+    this.fileSystem.fail({ operation: 'unlink', code: 'EIO', skip })
+    const failed = await fails(this.log!.retain())
+    this.fileSystem.faults.length = 0
+    const { earliestOffset } = this.log!
+    assert(earliestOffset <= removable && earliestOffset >= this.earliest, `retention that failed came to ${earliestOffset}`)
+    if (!failed) equal(earliestOffset, Math.max(removable, this.earliest), 'earliest offset after retention')
+    this.earliest = earliestOffset
+    await this.#read({ type: 'earliest' }, undefined, undefined)
+  }
+
+  // ---- reading ------------------------------------------------------------------------------------------------------------------
+
+  #offsetAt(permille: number): Offset {
+    return this.earliest + Math.round(((this.durable - this.earliest) * permille) / 1000)
+  }
+
+  #timeAt(permille: number): number {
+    const times = this.records.slice(this.earliest, this.durable).map(({ timestampMs }) => timestampMs)
+    const [first, last] = [Math.min(...times, this.clock.nowMs), Math.max(...times, 0)]
+    // Some lie just behind the last one.
+    return first + Math.round((Math.max(0, last - first) * permille) / 990)
+  }
+
+  #begin(from: From, who: number | undefined, lenient: boolean) {
+    const offset = 'permille' in from ? this.#offsetAt(from.permille) : 0
+    const tracker = (start: Offset, fromTimeMs?: number) => new Tracker(this, { start, fromTimeMs, who, lenient })
+    const select: Pick<ReadOptions, 'select'> = who === undefined ? {} : { select: ({ clientId }) => clientId === `c${who}` }
+    const begun = (read: ReadFrom, watch: Tracker) => ({ watch, options: { from: read, ...select } })
+    if (from.type === 'earliest') return begun('earliest', tracker(this.earliest))
+    if (from.type === 'latest') return begun('latest', tracker(this.durable))
+    if (from.type === 'offset') return begun({ offset }, tracker(offset))
+    const timeMs = this.#timeAt('permille' in from ? from.permille : 0)
+    return begun({ timeMs }, tracker(this.earliest, timeMs))
+  }
+
+  async #read(from: From, limit: number | undefined, who: number | undefined): Promise<void> {
+    const { watch, options } = this.#begin(from, who, false)
+    const { onGap, onRemoved } = watch
+    const limited = limit === undefined ? {} : { limit }
+    for await (const batch of this.log!.readBatches({ ...options, ...limited, onGap, onRemoved })) watch.take(batch)
+    if (limit !== undefined && watch.delivered.length >= limit) {
+      equal(watch.delivered.length, limit, 'records of a limited read')
+    } else if (watch.searching) {
+      equal(watch.firstInTime, undefined, 'first record of a read from a time that found nothing')
+    } else {
+      equal(watch.position, this.durable, 'end of a read')
+    }
+  }
+
+  /** Without onGap a read says where the damage is, exactly, and delivers everything before. */
+  async #readStrictly(from: Offset): Promise<void> {
+    let position = from
+    try {
+      for await (const record of this.log!.read({ from: { offset: from } })) {
+        equal(record.offset, position++, 'offset')
+        this.checkRecord(record)
+      }
+      for (let offset = from; offset < this.durable; offset++) assert(!this.lost.has(offset), `${offset} is lost and was not missed`)
+      equal(position, this.durable, 'end of a read')
+    } catch (error) {
+      if (!(error instanceof StreamCorruptError)) throw error
+      const { fromOffset, toOffset } = error.gap
+      equal(fromOffset, position, 'beginning of the damage')
+      for (let offset = fromOffset; offset < toOffset; offset++) assert(this.lost.has(offset), `${offset} is not lost`)
+      const segment = this.log!.segments.find(({ nextOffset }) => nextOffset > fromOffset)
+      const isWhole = !this.lost.has(toOffset) || toOffset === segment?.nextOffset
+      assert(isWhole, `the damage goes on behind ${toOffset}`)
+    }
+  }
+
+  #follow({ from, outOfRange, who }: Extract<Step, { do: 'follow' }>): void {
+    if (this.#readers.length >= readersMax) return
+    const { watch, options } = this.#begin(from, who, true)
+    const { onGap, onRemoved } = watch
+    const stop = new AbortController()
+    const { signal } = stop
+    const read = this.log!.readBatches({ ...options, follow: true, outOfRange, signal, onGap, onRemoved })
+    const reader: OpenReader = {
+      ...{ tracker: watch, batches: read[Symbol.asyncIterator](), stop, outOfRange },
+      ...{ pending: undefined, outcome: undefined }
+    }
+    this.#readers.push(reader)
+    this.#ask(reader)
+  }
+
+  #ask(reader: OpenReader): void {
+    reader.outcome = undefined
+    reader.pending = reader.batches.next().then(
+      ({ done, value }) => {
+        reader.outcome = { batch: done ? undefined : value }
+      },
+      (error: unknown) => {
+        reader.outcome = { error }
+      }
+    )
+  }
+
+  /** Takes what is there for a reader, at most so many batches. */
+  async #pull(reader: OpenReader | undefined, batchesMax: number): Promise<void> {
+    if (reader === undefined) return
+    const { tracker } = reader
+    for (let taken = 0; taken < batchesMax; taken++) {
+      for (let turns = 0; reader.outcome === undefined; turns++) {
+        const owed = tracker.searching ? tracker.firstInTime !== undefined : tracker.position < this.durable
+        if (!owed && turns > 10) return
+        assert(turns < patienceTurns, `a reader hangs at ${tracker.position}, ${this.durable} records are there`)
+        await turn()
+      }
+      const { outcome } = reader
+      if ('error' in outcome) {
+        this.#readers.splice(this.#readers.indexOf(reader), 1)
+        assert((outcome.error as { code?: string }).code === 'TRB_OFFSET_OUT_OF_RANGE', `a reader failed: ${String(outcome.error)}`)
+        equal(reader.outOfRange, 'fail', 'what a reader was to do when retention is faster')
+        assert(tracker.position < this.log!.earliestOffset, `nothing was removed that the reader at ${tracker.position} wanted`)
+        return
+      }
+      assert(outcome.batch !== undefined, `a reader that follows ended at ${tracker.position}`)
+      tracker.take(outcome.batch!)
+      this.#ask(reader)
+    }
+  }
+
+  // ---- damage -------------------------------------------------------------------------------------------------------------------
+
+  #flip({ at, what }: Extract<Step, { do: 'flip' }>): void {
+    const offset = this.#offsetAt(at)
+    if (offset >= this.durable || this.lost.has(offset)) return
+    const segment = this.log!.segments.find(({ nextOffset }) => nextOffset > offset)!
+    const file = Buffer.from(this.fileSystem.bytes(segment.path))
+    const payload = file.indexOf(this.records[offset]!.payload)
+    assert(payload >= 0, `record ${offset} is not in ${segment.path}`)
+    const position = what === 'payload' ? payload : file.lastIndexOf('TRBB', payload) + 8
+    file[position] = file[position]! ^ 0x10
+    this.fileSystem.put(segment.path, file)
+    const start = this.#batchStarts.filter(first => first <= offset).at(-1)!
+    const end = this.#batchStarts.find(first => first > offset) ?? this.durable
+    for (let one = start; one < Math.min(end, this.durable); one++) this.lost.add(one)
+  }
+
+  #removeSegment(at: number): void {
+    const inner = this.log!.segments.slice(1, -1)
+    const segment = inner[Math.floor((inner.length * at) / 1001)]
+    if (segment === undefined) return
+    this.fileSystem.remove(segment.path)
+    for (let offset = segment.baseOffset; offset < segment.nextOffset; offset++) this.lost.add(offset)
+  }
+
+  #spoilIndex({ at, how }: Extract<Step, { do: 'spoilIndex' }>): void {
+    const paths = this.fileSystem.paths().filter(path => path.endsWith('.index'))
+    const path = paths[Math.floor((paths.length * at) / 1001)]
+    if (path === undefined) return
+    if (how === 'remove') return this.fileSystem.remove(path)
+    const bytes = Buffer.from(this.fileSystem.bytes(path))
+    if (how === 'cut') return this.fileSystem.put(path, bytes.subarray(0, (bytes.length * at) / 1001))
+    const position = Math.floor((bytes.length * at) / 1001)
+    bytes[position] = bytes[position]! ^ 1
+    this.fileSystem.put(path, bytes)
+  }
+}
+
+async function fails(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work
+    return false
+  } catch {
+    return true
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
