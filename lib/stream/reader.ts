@@ -119,7 +119,8 @@ export class LogReader {
       // What was decoded so far goes out before anything is waited for or fails.
       if (records.length > 0) return records
       if (step === 'load') await walker.load()
-      else if (step === 'end') return this.#endOfSegment(segment)
+      // What a sync has added while the disk was waited for is no gap: it comes with the next block.
+      else if (step === 'end') return walker.limit < segment.endPosition ? records : this.#endOfSegment(segment)
       else await this.#passDamage(place)
     }
   }
@@ -149,9 +150,11 @@ export class LogReader {
   /** Goes to the next batch that checks; the offsets between are found missing when it is decoded. */
   async #passDamage({ segment, file, walker }: Place): Promise<void> {
     const { position, nextOffset } = walker
-    const next = await findBatch(file, segment.seed, position + 1, segment.endPosition, nextOffset)
-    walker.position = next?.position ?? segment.endPosition
-    const toOffset = next?.header.baseOffset ?? segment.nextOffset
+    // Taken before anything is waited for: what a sync adds meanwhile was not looked at.
+    const { endPosition, nextOffset: endOffset } = segment
+    const next = await findBatch(file, segment.seed, position + 1, endPosition, nextOffset)
+    walker.position = next?.position ?? endPosition
+    const toOffset = next?.header.baseOffset ?? endOffset
     await this.#view.noteDamage(segment, { position, bytes: walker.position - position, fromOffset: nextOffset, toOffset })
   }
 

@@ -118,6 +118,54 @@ t.test('a read that follows and selects nothing moves on with what becomes durab
   await batches.return?.()
 })
 
+t.test('records that become durable while a read that selects nothing waits for the disk are no gap', async t => {
+  const fileSystem = new BusyFileSystem()
+  const log = await openLog(fileSystem)
+  await appendSynced(log, 'a')
+  fileSystem.onRead = () => appendSynced(log, 'b')
+  let end = 0
+  for await (const { nextOffset } of log.readBatches({ from: 'earliest', select: () => false, follow: true })) {
+    end = nextOffset
+    if (end === 2) break
+  }
+  t.equal(end, 2)
+})
+
+t.test('records that become durable while a read looks for the end of damage are not taken for damaged', async t => {
+  const fileSystem = new BusyFileSystem()
+  const log = await openLog(fileSystem)
+  await appendSynced(log, 'a')
+  await appendSynced(log, 'damaged')
+  const bytes = Buffer.from(fileSystem.bytes(segmentFile(0)))
+  bytes.write('D', bytes.indexOf('damaged'))
+  fileSystem.put(segmentFile(0), bytes)
+  // The block, and then the search behind the damage.
+  fileSystem.readsBefore = 1
+  fileSystem.onRead = () => appendSynced(log, 'c')
+  const gaps: StreamGap[] = []
+  const got: string[] = []
+  for await (const { payload } of log.read({ from: 'earliest', follow: true, onGap: gap => gaps.push(gap) })) {
+    got.push(payload.toString())
+    if (got.length === 2) break
+  }
+  t.strictSame(got, ['a', 'c'])
+  t.strictSame(gaps, [{ fromOffset: 1, toOffset: 2 }])
+})
+
+/** Something else is done once, while the log reads. */
+class BusyFileSystem extends MemoryFileSystem {
+  onRead: (() => Promise<void>) | undefined
+  readsBefore = 0
+
+  override async enter(...[operation, ...rest]: Parameters<MemoryFileSystem['enter']>): Promise<void> {
+    await super.enter(operation, ...rest)
+    if (operation !== 'read' || this.onRead === undefined || this.readsBefore-- > 0) return
+    const work = this.onRead
+    this.onRead = undefined
+    await work?.()
+  }
+}
+
 t.test('a read from a time takes selected records behind the first one at or after it, selected or not', async t => {
   const log = await openLog(new MemoryFileSystem())
   for (const [i, seconds] of [0, 5, 2, 6].entries()) append(log, String(i), START_MS + seconds * 1000, `t/${i % 2}`)
