@@ -113,6 +113,8 @@ export interface SessionStore {
    * then on: later writes with it are ignored, they would be discarded with the session.
    */
   deleteSession(key: SessionKey, clientId: string): void
+  /** What is stored under the key goes on as another session; the client id it had is free for a new one. */
+  renameSession(key: SessionKey, session: StoredSession): void
   putSubscription(key: SessionKey, subscription: StoredSubscription): void
   deleteSubscription(key: SessionKey, filter: string): void
 
@@ -161,7 +163,10 @@ export interface SessionStore {
   /**
    * Makes everything written before the call durable. One at a time. Rejects TRB_STORE_WRITE_FAILED; then the batch is kept and
    * is part of the next commit.
+   *
+   * `before` is called in the turn in which the batch is taken, and the batch is written when what it returns has resolved. When that
+   * rejects, so does the commit, with the same error, and nothing was written.
    */
-  commit(): Promise<void>
+  commit(before?: () => Promise<void> | undefined): Promise<void>
   close(): Promise<void>
 }

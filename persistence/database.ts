@@ -77,15 +77,31 @@ export class Database {
     await this.#reopening
   }
 
-  /** One chained batch. `fill` runs before this returns, so what it captures is what was there at the call. */
-  write(fill: (batch: DbBatch) => void, sync: boolean): Promise<void> {
+  /**
+   * One chained batch. `fill` runs before this returns, so what it captures is what was there at the call; `before` is called right
+   * after, and what it returns is waited for before the batch is written.
+   */
+  write(fill: (batch: DbBatch) => void, sync: boolean, before?: () => Promise<void> | undefined): Promise<void> {
     try {
       const batch = this.#db.batch()
       fill(batch)
+      const waiting = before?.()
+      if (waiting !== undefined) return this.#writeAfter(waiting, batch, sync)
       return batch.write({ sync }).catch(cause => this.#failed(cause))
     } catch (cause) {
       return Promise.reject(this.#failure(cause))
     }
+  }
+
+  async #writeAfter(waiting: Promise<void>, batch: DbBatch, sync: boolean): Promise<void> {
+    try {
+      await waiting
+    } catch (error) {
+      // The database is as it was.
+      await batch.close()
+      throw error
+    }
+    await batch.write({ sync }).catch(cause => this.#failed(cause))
   }
 
   async #reopen(): Promise<void> {

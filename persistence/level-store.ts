@@ -155,6 +155,15 @@ export class LevelStore implements SessionStore {
     this.#purge.add(key)
   }
 
+  renameSession(key: SessionKey, session: StoredSession): void {
+    const state = this.#sessions.get(key)
+    if (state === undefined) return
+    this.#keys.delete(state.clientId)
+    state.clientId = session.clientId
+    this.#keys.set(state.clientId, key)
+    this.putSession(key, session)
+  }
+
   putSubscription(key: SessionKey, subscription: StoredSubscription): void {
     const state = this.#find(key)
     if (state === undefined) return
@@ -256,9 +265,10 @@ export class LevelStore implements SessionStore {
     return this.#records.dirty || this.#queues.dirty || this.#retained.dirty
   }
 
-  commit(): Promise<void> {
+  commit(before?: () => Promise<void> | undefined): Promise<void> {
+    const now = () => this.#commitNow(before)
     // Without one under way the batch is taken in this turn; otherwise after that one, and then it holds this turn's writes too.
-    this.#commit = this.#committing ? this.#commit.then(this.#commitNow, this.#commitNow) : this.#commitNow()
+    this.#commit = this.#committing ? this.#commit.then(now, now) : now()
     return this.#commit
   }
 
@@ -280,12 +290,12 @@ export class LevelStore implements SessionStore {
     await this.#purge.idle()
   }
 
-  readonly #commitNow = async (): Promise<void> => {
+  async #commitNow(before: (() => Promise<void> | undefined) | undefined): Promise<void> {
     this.#committing = true
     try {
       if (!this.#database.healthy) await this.#database.heal()
-      if (!this.dirty) return
-      await this.#database.write(batch => this.#fill(batch), true).then(this.#done, this.#failed)
+      if (!this.dirty) return await before?.()
+      await this.#database.write(batch => this.#fill(batch), true, before).then(this.#done, this.#failed)
     } finally {
       this.#committing = false
     }

@@ -4,7 +4,7 @@ import type { Entry } from './queue-entry.ts'
 /** What the store keeps in memory about one session: nothing for what rests on disk. */
 export class SessionState {
   readonly key: SessionKey
-  readonly clientId: string
+  clientId: string
   /** Entries whose records are not written yet, and all that are inflight; by seq. */
   readonly entries = new Map<number, Entry>()
   /** Packet Identifiers of QoS 2 messages received and not released, with the batch that took them; created when needed. */

@@ -5,16 +5,26 @@
  * epoch is sealed, every dirty member is synced, and everyone who waited for the epoch is told, in the order of arrival. While one
  * epoch is being synced the next one fills, so the disk is never idle and one sync pays for everybody.
  *
- * Order between the members matters in one case only. A QoS 2 message that goes to a stream is written to two files, and a crash
- * between the two syncs must not lose or double it. Its packet id, body and stream offset go to the store; the store is synced
- * first, and recovery appends again what the stream misses (lib/broker/native/recover.ts). `storeFirst()` asks for that order.
+ * Order between the members matters in two cases.
+ *
+ * 1. A QoS 2 message that goes to a stream is written to two files, and a crash between the two syncs must not lose or double it.
+ *    Its packet id, body and stream offset go to the store; the store is synced first, and recovery appends again what the stream
+ *    misses (lib/broker/native/recover.ts). `storeFirst()` asks for that order.
+ * 2. A message that becomes a dead letter is removed from a queue in the store and appended to the log of dead letters, the member
+ *    `ahead`. That log is synced before a batch of the store is written: a crash between leaves the letter and the message, never
+ *    neither, and recovery finishes the removal. The batch is taken first and `ahead` is synced then, so that no removal can be in
+ *    it whose letter is not in the log. What `ahead` cannot write keeps the batch from being written, too.
+ *
+ * Both in one epoch: `ahead`, then the store, then the streams. They do not contradict each other, because nothing that is published
+ * goes to `ahead`, so it never has to wait for the store. Without `storeFirst()` the streams are synced beside the two.
  */
 
 /** Something that can be made durable. `sync()` is never called twice at a time. */
 export interface CommitMember {
   readonly name: string
   readonly dirty: boolean
-  sync(): Promise<void>
+  /** `before` is for the store alone: called when it has taken what it is going to write, which waits for what that returns. */
+  sync(before?: () => Promise<void> | undefined): Promise<void>
   /** Limits the next sync to what was written so far. */
   seal?(): void
 }
@@ -42,6 +52,8 @@ const retryAfterFailureMs = 200
 
 export interface CommitOptions {
   store: CommitMember | undefined
+  /** Synced before anything is written to the store. It keeps what a failed sync took from it, and is dirty again. */
+  ahead?: CommitMember | undefined
   streams: readonly CommitMember[]
   /** Seconds one member's sync took. */
   onSync?: (member: CommitMember, seconds: number) => void
@@ -50,6 +62,7 @@ export interface CommitOptions {
 
 export class GroupCommit {
   readonly #store: CommitMember | undefined
+  readonly #ahead: CommitMember | undefined
   /** Replaced as a whole: a running commit goes on with those it began with. */
   #streams: readonly CommitMember[]
   readonly #onSync: ((member: CommitMember, seconds: number) => void) | undefined
@@ -67,9 +80,17 @@ export class GroupCommit {
     this.#scheduled = false
     void this.#commit()
   }
+  /** Asked by the store in the turn in which it takes its batch. */
+  readonly #syncAhead = (): Promise<void> | undefined => {
+    if (!this.#ahead?.dirty) return undefined
+    return this.#sync(this.#ahead).then(error => {
+      if (error) throw error
+    })
+  }
 
   constructor(options: CommitOptions) {
     this.#store = options.store
+    this.#ahead = options.ahead
     this.#streams = options.streams
     this.#onSync = options.onSync
     this.#onFailure = options.onFailure
@@ -178,7 +199,7 @@ export class GroupCommit {
   }
 
   #dirty(): boolean {
-    if (this.#store?.dirty) return true
+    if (this.#store?.dirty || this.#ahead?.dirty) return true
     for (const stream of this.#streams) if (stream.dirty) return true
     return false
   }
@@ -187,6 +208,7 @@ export class GroupCommit {
   async #syncAll(streams: readonly CommitMember[], store: CommitMember | undefined): Promise<Error | undefined> {
     const pending: Promise<Error | undefined>[] = []
     if (store) pending.push(this.#sync(store))
+    else if (this.#ahead?.dirty) pending.push(this.#sync(this.#ahead))
     for (const stream of streams) if (stream.dirty) pending.push(this.#syncStream(stream))
     if (pending.length === 1) return pending[0]
     const results = await Promise.all(pending)
@@ -202,7 +224,7 @@ export class GroupCommit {
   async #sync(member: CommitMember): Promise<Error | undefined> {
     const started = performance.now()
     try {
-      await member.sync()
+      await (member === this.#store ? member.sync(this.#syncAhead) : member.sync())
       this.#onSync?.(member, (performance.now() - started) / 1000)
       return undefined
     } catch (cause) {

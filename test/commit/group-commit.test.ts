@@ -13,8 +13,14 @@ class ManualMember implements CommitMember {
     this.#log = log
   }
 
-  sync(): Promise<void> {
+  async sync(before?: () => Promise<void> | undefined): Promise<void> {
     this.dirty = false
+    try {
+      await before?.()
+    } catch (error) {
+      this.dirty = true
+      throw error
+    }
     this.#log.push(`${this.name} syncs`)
     return new Promise((resolve, reject) => this.syncs.push({ resolve, reject }))
   }
@@ -199,3 +205,73 @@ t.test('what a waiter writes when it hears of a failure is not told to be on dis
   await turn()
   t.same(told, ['written again'])
 })
+
+t.test('what goes ahead is on disk before the store is written, and the streams are synced beside both', async t => {
+  const { log, store, ahead, stream, commit } = withAhead()
+  const told: number[] = []
+  for (const member of [store, ahead, stream]) member.dirty = true
+  commit.join({ committed: epoch => told.push(epoch) })
+  await turn()
+  t.same(log.sort(), ['ahead syncs', 'telemetry syncs'])
+  ahead.syncs[0]?.resolve()
+  await turn()
+  t.same(log.at(-1), 'store syncs')
+  stream.syncs[0]?.resolve()
+  await turn()
+  t.same(told, [], 'the store is not on disk yet')
+  store.syncs[0]?.resolve()
+  await turn()
+  t.same(told, [1])
+})
+
+t.test('with the store first: what goes ahead, the store, the streams', async t => {
+  const { log, store, ahead, stream, commit } = withAhead()
+  for (const member of [store, ahead, stream]) member.dirty = true
+  commit.storeFirst()
+  commit.schedule()
+  for (const member of [ahead, store, stream]) {
+    await turn()
+    await turn()
+    t.equal(log.at(-1), `${member.name} syncs`)
+    member.syncs[0]?.resolve()
+  }
+  t.equal(log.length, 3)
+})
+
+t.test('as long as what goes ahead cannot be written the store is not written, and nobody is told that it was', async t => {
+  const { log, store, ahead, stream, commit } = withAhead()
+  for (const member of [store, ahead, stream]) member.dirty = true
+  const failed = commit.flush()
+  await turn()
+  ahead.dirty = true
+  ahead.syncs[0]?.reject(new Error('EIO'))
+  stream.syncs[0]?.resolve()
+  const failure = await failed
+  t.equal(failure?.error.message, 'EIO')
+  t.equal(failure?.failedStreams.size, 0, 'no stream has lost anything')
+  t.notOk(log.includes('store syncs'))
+  t.ok(store.dirty)
+  while (ahead.syncs.length < 2) await turn()
+  ahead.syncs[1]?.resolve()
+  while (store.syncs.length < 1) await turn()
+  t.equal(log.at(-1), 'store syncs', 'the next attempt writes both')
+  store.syncs[0]?.resolve()
+})
+
+t.test('what goes ahead is synced alone when the store has nothing to write', async t => {
+  const { log, ahead, commit } = withAhead()
+  ahead.dirty = true
+  const flushed = commit.flush()
+  await turn()
+  ahead.syncs[0]?.resolve()
+  t.equal(await flushed, undefined)
+  t.same(log, ['ahead syncs'])
+})
+
+function withAhead() {
+  const log: string[] = []
+  const store = new ManualMember('store', log)
+  const ahead = new ManualMember('ahead', log)
+  const stream = new ManualMember('telemetry', log)
+  return { log, store, ahead, stream, commit: new GroupCommit({ store, ahead, streams: [stream] }) }
+}

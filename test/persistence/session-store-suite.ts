@@ -53,6 +53,60 @@ export function sessionStoreSuite(t: Test, open: OpenStore): void {
     t.same(await all(again.loadSessions()), [], 'sessions are handed out once')
   })
 
+  withStore(
+    'a batch waits for what has to be on disk before it, and holds nothing that came meanwhile',
+    async (t, store, reopen) => {
+      const key = putSession(store, 'dev')
+      store.enqueue(key, 1, store.message(message('first')), 1, false, [], 0)
+      await store.commit()
+      store.dequeue(key, 1)
+      let asked = 0
+      const failing = store.commit(() => {
+        asked++
+        return Promise.reject(new Error('the other disk is full'))
+      })
+      store.enqueue(key, 2, store.message(message('second')), 1, false, [], 0)
+      await t.rejects(failing, { message: 'the other disk is full' })
+      t.equal(asked, 1)
+      t.equal(store.dirty, true, 'the batch is kept')
+      const release: (() => void)[] = []
+      const waiting = store.commit(() => new Promise(resolve => release.push(resolve)))
+      store.enqueue(key, 3, store.message(message('third')), 1, false, [], 0)
+      release[0]?.()
+      await waiting
+      t.equal(store.dirty, true, 'the third is for the next one')
+      t.same(
+        (await store.readQueue(key, 0, 10)).map(({ seq }) => seq),
+        [2, 3]
+      )
+      await store.commit(() => undefined)
+      const again = await reopen()
+      t.same(
+        (await again.readQueue(key, 0, 10)).map(({ seq }) => seq),
+        [2, 3]
+      )
+    }
+  )
+
+  withStore('a renamed session keeps what it has, and its client id is free for a new one', async (t, store, reopen) => {
+    const key = putSession(store, 'dev')
+    store.enqueue(key, 1, store.message(message('old')), 1, false, [], 0)
+    await store.commit()
+    store.renameSession(key, session('\0gone\0dev'))
+    const next = putSession(store, 'dev')
+    t.not(next, key)
+    store.enqueue(next, 1, store.message(message('new')), 1, false, [], 0)
+    await store.commit()
+    const again = await reopen()
+    t.same(ids(await all(again.loadSessions())), ['\0gone\0dev', 'dev'])
+    t.equal(again.sessionKey('\0gone\0dev'), key)
+    t.match(await again.readQueue(key, 0, 10), [{ message: { topic: 'old' } }])
+    t.match(await again.readQueue(next, 0, 10), [{ message: { topic: 'new' } }])
+    again.deleteSession(key, '\0gone\0dev')
+    await again.commit()
+    t.same(ids(await all((await reopen()).loadSessions())), ['dev'])
+  })
+
   withStore('every field of a message survives', async (t, store, reopen) => {
     const key = putSession(store, 'dev')
     const full = message('a/ü/端', {

@@ -19,8 +19,8 @@ export class CrashableDisk {
         const value = Reflect.get(inner, key, inner) as unknown
         if (typeof value !== 'function') return value
         if (key !== 'commit') return value.bind(inner)
-        return async () => {
-          await inner.commit()
+        return async (before?: () => Promise<void> | undefined) => {
+          await inner.commit(before)
           for (let i = 0; i < turns; i++) await new Promise(resolve => setImmediate(resolve))
         }
       }
