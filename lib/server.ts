@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { SessionStore } from '../persistence/contract.ts'
 import { LevelStore, lockFolder } from '../persistence/index.ts'
 import { Access } from './access/access.ts'
 import type { PeerIdentity } from './access/contract.ts'
@@ -10,10 +11,14 @@ import { Broker, type BrokerOptions } from './broker/broker.ts'
 import type { BrokerLimits } from './broker/limits.ts'
 import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
 import type { Config } from './config/config.ts'
+import { DeadLetterDesk } from './dead-letter/dead-letter-desk.ts'
+import { DeadLetterLog } from './dead-letter/dead-letter-log.ts'
+import { openDeadLetterStream } from './dead-letter/open.ts'
 import type { Listener } from './listener/contract.ts'
 import { openListener } from './listener/open.ts'
 import { Counters, countUp } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
+import type { Stream } from './stream/contract.ts'
 import { NodeFileSystem } from './stream/file-system.ts'
 import { Streams } from './stream/streams.ts'
 import { silentLogger, systemClock } from './stream/surroundings.ts'
@@ -41,6 +46,8 @@ export class Server {
   readonly streams: Streams
   /** Streams as code: what `tributary apply` brings about. */
   readonly applied: AppliedStreams
+  /** Undefined when the configuration keeps no dead letters. */
+  readonly deadLetters: DeadLetterDesk | undefined
   readonly #parts: Parts
   #closing: Promise<void> | undefined
 
@@ -49,6 +56,7 @@ export class Server {
     this.broker = parts.broker
     this.streams = parts.streams
     this.applied = parts.applied
+    this.deadLetters = parts.deadLetters
   }
 
   /**
@@ -106,6 +114,7 @@ interface Parts {
   streams: Streams
   applied: AppliedStreams
   broker: Broker
+  deadLetters: DeadLetterDesk | undefined
   admin: AdminServer | undefined
   listeners: Listener[]
   cleanup: Cleanup
@@ -126,6 +135,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const declarations = declared.map(([name, settings]) => ({ name, ...settings }))
   const streams = await Streams.open({ folder, declarations, fileSystem, ...(logger ? { logger } : {}) })
   cleanup.add('streams', () => streams.close())
+  const letterLog = await openLetterLog(config, { store, counters, logger, cleanup })
   const access = await Access.load(config.access)
 
   const broker = new Broker({
@@ -139,6 +149,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     responseTopicPrefix: config.responseTopicPrefix,
     serverReference: config.serverReference,
     counters,
+    ...(letterLog ? { deadLetters: letterLog } : {}),
     logger,
     onCommit: (part, error) => health.wrote(part, error)
   })
@@ -156,9 +167,12 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   })
   cleanup.add('applied streams', () => applied.close())
 
+  const deadLetters = letterLog && openDesk(config, letterLog, broker, logger)
+  const readable = withOwn(streams, letterLog?.stream)
   const metrics = new Metrics({
     counters,
-    streams: () => streams.all().map(stream => stream.stats()),
+    streams: () => readable.all().map(stream => stream.stats()),
+    deadLetters: letterLog && (() => letterLog.stats()),
     sessions: () => ({ sessions: broker.sessionCount, subscriptions: broker.subscriptionCount }),
     groups: () => broker.describeGroups(),
     retainedMessages: () => store.retainedCount,
@@ -167,10 +181,11 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const sources = {
     problems: () => health.problems(),
     renderMetrics: () => metrics.renderMetrics(),
-    streams,
+    streams: readable,
     declaration: (name: string) => streams.declaration(name),
     clients: () => broker.describeClients(),
-    groups: () => broker.describeGroups()
+    groups: () => broker.describeGroups(),
+    deadLetters
   }
   if (config.admin !== false) {
     // Loaded here, so that a broker without it does not pay for it.
@@ -185,7 +200,38 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   cleanup.add('listeners', () => closeAll(listeners))
   await openListeners(config, { broker, counters, logger, listeners })
   health.phase = 'open'
-  return { config, logger, health, access, streams, applied, broker, admin, listeners, cleanup }
+  return { config, logger, health, access, streams, applied, broker, deadLetters, admin, listeners, cleanup }
+}
+
+interface LetterSurroundings {
+  store: SessionStore
+  counters: Counters
+  logger: Logger | undefined
+  cleanup: Cleanup
+}
+
+async function openLetterLog(config: Config, { store, counters, logger, cleanup }: LetterSurroundings) {
+  if (config.deadLetter === false) return undefined
+  const { retention, ...policy } = config.deadLetter
+  const folder = join(config.data, 'streams')
+  const letters = await openDeadLetterStream({ folder, retention, ...(logger ? { logger } : {}) })
+  cleanup.add('dead letters', () => letters.close())
+  return new DeadLetterLog({ stream: letters.stream, store, counters, now: Date.now, policy })
+}
+
+function openDesk(config: Config, log: DeadLetterLog, broker: Broker, logger: Logger | undefined): DeadLetterDesk | undefined {
+  const { redriver } = broker
+  if (config.deadLetter === false || redriver === undefined) return undefined
+  return new DeadLetterDesk({ log, redriver, redrivePerSecond: config.deadLetter.redrivePerSecond, now: Date.now, logger })
+}
+
+/** The declared streams and the broker's own: all that can be read. */
+function withOwn(streams: Streams, own: Stream | undefined) {
+  if (own === undefined) return streams
+  return {
+    all: () => [...streams.all(), own],
+    get: (name: string) => (name === own.name ? own : streams.get(name))
+  }
 }
 
 /** 65535 is all a CONNECT can ask for, so in the configuration it means no limit; the broker says 0. */

@@ -1,3 +1,4 @@
+import type { DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
 import type { RetentionPolicy, Stream } from '../stream/contract.ts'
 import type { ClientJson } from './routes-clients.ts'
 import type { GroupJson } from './routes-groups.ts'
@@ -13,6 +14,8 @@ export interface AdminSources {
   clients(): readonly ClientJson[]
   /** Consumer groups of streams. */
   groups(): readonly GroupJson[]
+  /** Undefined when none are kept. */
+  readonly deadLetters?: DeadLetterDesk | undefined
 }
 
 /** How a stream was declared, as far as it is shown. */

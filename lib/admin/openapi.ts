@@ -11,6 +11,7 @@ const tags = [
   { name: 'streams', description: 'Retained logs of messages, and their records.' },
   { name: 'groups', description: 'Consumer groups that share the work on a stream.' },
   { name: 'clients', description: 'Connected clients and kept sessions.' },
+  { name: 'dead letters', description: 'Messages that were owed and could not be delivered.' },
   { name: 'api', description: 'This API itself.' }
 ]
 

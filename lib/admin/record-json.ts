@@ -47,7 +47,7 @@ export function recordJson(record: StreamRecord): RecordJson {
   return json
 }
 
-function propertiesJson(properties: Properties): PropertiesJson {
+export function propertiesJson(properties: Properties): PropertiesJson {
   const { correlationData, authenticationData, ...plain } = properties
   const json: PropertiesJson = plain
   if (correlationData !== undefined) json.correlationData = correlationData.toString('base64')

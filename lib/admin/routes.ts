@@ -3,6 +3,7 @@ import { jsonAnswer } from './answer.ts'
 import type { AdminApp } from './app.ts'
 import type { AdminSources } from './contract.ts'
 import { clientRoutes } from './routes-clients.ts'
+import { deadLetterRoutes } from './routes-dead-letters.ts'
 import { groupRoutes } from './routes-groups.ts'
 import { healthRoutes } from './routes-health.ts'
 import { recordRoutes } from './routes-records.ts'
@@ -21,6 +22,7 @@ export function addRoutes(app: AdminApp, sources: AdminSources): void {
   recordRoutes(app, sources)
   groupRoutes(app, sources)
   clientRoutes(app, sources)
+  deadLetterRoutes(app, sources)
 }
 
 function indexRoute(app: AdminApp, endpoints: Readonly<Record<string, string>>): void {

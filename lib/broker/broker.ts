@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import type { Authenticator, PeerIdentity, Policy } from '../access/contract.ts'
+import type { Redriver } from '../dead-letter/dead-letter-desk.ts'
 import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
@@ -233,6 +234,11 @@ export class Broker extends Aedes {
   /** Adds, changes and removes streams while clients are connected; undefined without a `store`. */
   get streamChanges(): StreamChanges | undefined {
     return this.#native?.streamChanges
+  }
+
+  /** Sends dead letters again; undefined with the contract engine. */
+  get redriver(): Redriver | undefined {
+    return this.#native?.redelivery
   }
 
   get sessionCount(): number {

@@ -13,6 +13,8 @@ export interface Config {
   streams: Record<string, StreamConfig>
   /** What an acknowledgement waits for outside streams; the first matching filter counts, without one it is `synced`. */
   ack: AckConfig[]
+  /** `false`: what cannot be delivered is counted only. */
+  deadLetter: DeadLetterConfig | false
   limits: Limits
   features: Features
   /** Beginning of a client's response topics, `{clientId}` and `{username}` to be filled in; '' = none. */
@@ -96,6 +98,15 @@ export interface StreamConfig {
   retention: { ageMs: number; bytes: number }
   ack: AckMode
   segmentBytesMax: number
+}
+
+export interface DeadLetterConfig {
+  includeQos0: boolean
+  noSubscriber: boolean
+  cleanSessions: boolean
+  /** Milliseconds and bytes; age 0 = no limit. */
+  retention: { ageMs: number; bytes: number }
+  redrivePerSecond: number
 }
 
 export interface AckConfig {

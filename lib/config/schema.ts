@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import type { JsonSchema } from './json-schema.ts'
+import { deadLetterSchema } from './schema-dead-letter.ts'
 import { featuresSchema, responseTopicPrefix, serverReference } from './schema-features.ts'
 import { choice, filePath, folderPath, host, milliseconds, port, topicFilter } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
@@ -90,6 +91,10 @@ export const configSchema = z
         description:
           'Weaker acknowledgements for queued and retained messages outside streams. The first filter that matches the topic counts; without one it is `synced`.'
       }),
+    deadLetter: deadLetterSchema.prefault({}).meta({
+      description:
+        'Where QoS 1 and 2 messages go that were owed to somebody and could not be delivered; `false` = they are counted only.'
+    }),
     limits: limitsSchema.prefault({}).meta({ description: 'What one client, or all together, can make the broker hold.' }),
     features: featuresSchema
       .prefault({})

@@ -11,6 +11,7 @@ export interface MetricSources {
   /** One entry per consumer group. */
   groups?: (() => Iterable<GroupLag>) | undefined
   retainedMessages?: (() => number) | undefined
+  deadLetters?: (() => DeadLetterGauges) | undefined
   version: string
 }
 
@@ -18,6 +19,15 @@ export interface SessionGauges {
   /** Sessions that exist, of clients that are away too. */
   sessions: number
   subscriptions: number
+}
+
+export interface DeadLetterGauges {
+  /** Letters in the store, and of those the ones nobody has dealt with. */
+  letters: number
+  open: number
+  bytes: number
+  /** Letters that retention removed before anybody had dealt with them. */
+  dropped: number
 }
 
 export interface GroupLag {
@@ -71,6 +81,10 @@ function perStream(read: (stats: StreamStats) => number | undefined): MetricDefi
 
 function ofSessions(read: (gauges: SessionGauges) => number): MetricDefinition['read'] {
   return ({ sessions }) => (sessions === undefined ? [] : [{ value: read(sessions()) }])
+}
+
+function ofLetters(read: (gauges: DeadLetterGauges) => number): MetricDefinition['read'] {
+  return ({ deadLetters }) => (deadLetters === undefined ? [] : [{ value: read(deadLetters()) }])
 }
 
 function histogramSamples(name: string, histogram: Histogram, labels: Record<string, string> = {}): Sample[] {
@@ -127,6 +141,37 @@ export const catalogue: readonly MetricDefinition[] = [
   ]),
   metric('counter', 'messages_dropped_total', ['reason'], 'Deliveries that will not happen, by reason.', ({ counters }) =>
     byReason(counters.dropped)
+  ),
+  metric('counter', 'dead_letters_total', ['reason'], 'Deliveries that became dead letters, by reason.', ({ counters }) =>
+    byReason(counters.deadLetters)
+  ),
+  metric(
+    'gauge',
+    'dead_letters',
+    [],
+    'Dead letters in the store, those included that were re-driven or discarded.',
+    ofLetters(({ letters }) => letters)
+  ),
+  metric(
+    'gauge',
+    'dead_letters_open',
+    [],
+    'Dead letters in the store that nobody has re-driven or discarded.',
+    ofLetters(({ open }) => open)
+  ),
+  metric(
+    'gauge',
+    'dead_letters_size_bytes',
+    [],
+    'Bytes of the store of dead letters.',
+    ofLetters(({ bytes }) => bytes)
+  ),
+  metric(
+    'counter',
+    'dead_letters_dropped_total',
+    [],
+    'Dead letters that retention removed before anybody had re-driven or discarded them.',
+    ofLetters(({ dropped }) => dropped)
   ),
   metric(
     'counter',

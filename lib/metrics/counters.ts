@@ -21,6 +21,8 @@ export class Counters {
   readonly publishSent: ByQos = [0, 0, 0]
   /** Calls of a user's hook that threw or rejected, by hook. */
   readonly hookFailures = new Map<string, number>()
+  /** Dead letters, by reason. */
+  readonly deadLetters = new Map<string, number>()
   /** Deliveries that will not happen, by reason. */
   readonly dropped = new Map<string, number>()
   bytesReceived = 0

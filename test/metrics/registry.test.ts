@@ -106,15 +106,16 @@ t.test('metrics of the process are there, those the documentation names among th
 
 t.test('names end in their unit and labels are the declared ones', async t => {
   const counters = new Counters()
-  const { dropped, publishRefused, connectionsClosed, hookFailures } = counters
-  for (const counts of [dropped, publishRefused, connectionsClosed, hookFailures]) countUp(counts, 'x')
+  const { dropped, deadLetters, publishRefused, connectionsClosed, hookFailures } = counters
+  for (const counts of [dropped, deadLetters, publishRefused, connectionsClosed, hookFailures]) countUp(counts, 'x')
   const sources = {
     counters,
     version: '1',
     streams: () => [telemetry],
     sessions: () => ({ sessions: 0, subscriptions: 0 }),
     groups: () => [{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3 }],
-    retainedMessages: () => 0
+    retainedMessages: () => 0,
+    deadLetters: () => ({ letters: 3, open: 2, bytes: 4096, dropped: 1 })
   }
   for (const definition of catalogue) {
     t.match(definition.name, /^tributary_[a-z_]+$/)

@@ -7,6 +7,8 @@ export class FailingFileSystem implements FileSystem {
   failures = 0
   /** What is said to be free on the disk; undefined = the truth. */
   free: number | undefined
+  /** Part of the paths that are concerned; '' = all. */
+  path = ''
   readonly #inner = new NodeFileSystem()
 
   async open(path: string, mode: OpenMode): Promise<File> {
@@ -16,15 +18,15 @@ export class FailingFileSystem implements FileSystem {
       size: file.size.bind(file),
       close: file.close.bind(file),
       write: async (buffers, position) => {
-        await this.#fail('write')
+        await this.#fail('write', path)
         await file.write(buffers, position)
       },
       truncate: async bytes => {
-        await this.#fail('truncate')
+        await this.#fail('truncate', path)
         await file.truncate(bytes)
       },
       sync: async () => {
-        await this.#fail('fsync')
+        await this.#fail('fsync', path)
         await file.sync()
       }
     }
@@ -58,8 +60,8 @@ export class FailingFileSystem implements FileSystem {
     return this.#inner.syncFolder(folder)
   }
 
-  async #fail(call: string): Promise<void> {
-    if (this.failure === undefined) return
+  async #fail(call: string, path: string): Promise<void> {
+    if (this.failure === undefined || !path.includes(this.path)) return
     this.failures++
     throw Object.assign(new Error(`${this.failure}: ${call}`), { code: this.failure })
   }

@@ -6,6 +6,11 @@ import { join } from 'node:path'
 import type { PeerIdentity } from '../../lib/access/contract.ts'
 import { Broker, type BrokerOptions, type Clock } from '../../lib/broker/broker.ts'
 import type { AckMode } from '../../lib/broker/native/stream-targets.ts'
+import type { DeadLetterPolicy } from '../../lib/dead-letter/contract.ts'
+import { DeadLetterLog } from '../../lib/dead-letter/dead-letter-log.ts'
+import { type KeptLetter, readLetter } from '../../lib/dead-letter/letter-record.ts'
+import { type OpenLetterStream, openDeadLetterStream } from '../../lib/dead-letter/open.ts'
+import { Counters } from '../../lib/metrics/counters.ts'
 import type { Stream, StreamRecord } from '../../lib/stream/contract.ts'
 import type { FileSystem } from '../../lib/stream/file-system.ts'
 import { Streams } from '../../lib/stream/streams.ts'
@@ -34,9 +39,20 @@ export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'stream
   wrapStore?: (store: SessionStore) => SessionStore
   wrapStream?: (stream: Stream) => Stream
   peer?: PeerIdentity
+  /** Keeps dead letters. */
+  letters?: Partial<DeadLetterPolicy>
   fileSystem?: FileSystem
   /** How the session store's database is opened. */
   openDb?: OpenDb
+}
+
+interface Parts {
+  broker: Broker
+  store: LevelStore
+  streams: Streams
+  letterStreams: OpenLetterStream | undefined
+  deadLetters: DeadLetterLog | undefined
+  server: Server
 }
 
 /** A broker on a real store and a real stream in a temporary folder, behind a TCP port. */
@@ -46,22 +62,21 @@ export class TestBroker {
   readonly store: LevelStore
   readonly streams: Streams
   readonly port: number
+  /** Undefined unless the options have `letters`. */
+  readonly deadLetters: DeadLetterLog | undefined
+  readonly #letterStreams: OpenLetterStream | undefined
   readonly #server: Server
   readonly #options: TestBrokerOptions
   #stopped = false
 
-  private constructor(
-    folder: string,
-    broker: Broker,
-    store: LevelStore,
-    streams: Streams,
-    server: Server,
-    options: TestBrokerOptions
-  ) {
+  private constructor(folder: string, parts: Parts, options: TestBrokerOptions) {
+    const { broker, store, streams, letterStreams, deadLetters, server } = parts
     this.folder = folder
     this.broker = broker
     this.store = store
     this.streams = streams
+    this.#letterStreams = letterStreams
+    this.deadLetters = deadLetters
     this.#server = server
     this.#options = options
     this.port = (server.address() as AddressInfo).port
@@ -86,6 +101,7 @@ export class TestBroker {
       peer,
       fileSystem,
       openDb,
+      letters,
       ...brokerOptions
     } = options
     const store = await LevelStore.open({ folder: join(folder, 'store'), ...(openDb ? { openDb } : {}) })
@@ -102,16 +118,30 @@ export class TestBroker {
       declarations: [declaration],
       ...(fileSystem ? { fileSystem } : {})
     })
+    const counters = brokerOptions.counters ?? new Counters()
+    const letterStreams =
+      letters &&
+      (await openDeadLetterStream({
+        folder: join(folder, 'streams'),
+        retention: { ageMs: 0, bytes: 0 },
+        ...(fileSystem ? { fileSystem } : {})
+      }))
+    const wrapped = wrapStore ? wrapStore(store) : store
+    const now = () => (brokerOptions.clock ?? Date).now()
+    const deadLetters =
+      letterStreams && new DeadLetterLog({ stream: letterStreams.stream, store: wrapped, counters, now, policy: letters })
     const broker = new Broker({
       ...brokerOptions,
-      store: wrapStore ? wrapStore(store) : store,
+      ...(deadLetters ? { deadLetters } : {}),
+      counters,
+      store: wrapped,
       streams: streams.all().map(stream => ({ stream: wrapStream ? wrapStream(stream) : stream, filter: streamFilter, ack }))
     })
     await broker.listen()
     const server = createServer(socket => broker.accept(socket, undefined, peer))
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new TestBroker(folder, broker, store, streams, server, options)
+    return new TestBroker(folder, { broker, store, streams, letterStreams, deadLetters, server }, options)
   }
 
   /** Everything in the stream, durable records only. */
@@ -120,6 +150,14 @@ export class TestBroker {
     const stream = this.streams.get('telemetry')
     if (stream) for await (const record of stream.read({ from: 'earliest' })) records.push(record)
     return records
+  }
+
+  /** Dead letters that are on disk. */
+  async letters(): Promise<KeptLetter[]> {
+    const letters: KeptLetter[] = []
+    if (this.deadLetters)
+      for await (const record of this.deadLetters.stream.read({ from: 'earliest' })) letters.push(readLetter(record))
+    return letters
   }
 
   /** Stops this broker and starts another one on the same folder. */
@@ -135,6 +173,7 @@ export class TestBroker {
     this.#stopped = true
     this.#server.close()
     await new Promise<void>((resolve, reject) => this.broker.close(error => (error ? reject(error) : resolve())))
+    await this.#letterStreams?.close()
     await this.streams.close()
     await this.store.close()
   }

@@ -5,10 +5,12 @@ export class DenyingPolicy implements Policy {
   generation = 0
   #publish: readonly string[] = []
   #subscribe: readonly string[] = []
+  #receive: readonly string[] = []
 
-  deny(denied: { publish?: readonly string[]; subscribe?: readonly string[] }): this {
+  deny(denied: { publish?: readonly string[]; subscribe?: readonly string[]; receive?: readonly string[] }): this {
     this.#publish = denied.publish ?? []
     this.#subscribe = denied.subscribe ?? []
+    this.#receive = denied.receive ?? []
     this.generation++
     return this
   }
@@ -19,7 +21,7 @@ export class DenyingPolicy implements Policy {
       permitsAll: false,
       canPublish: allowed(this.#publish),
       canSubscribe: allowed(this.#subscribe),
-      canReceive: () => true
+      canReceive: allowed(this.#receive)
     }
   }
 }

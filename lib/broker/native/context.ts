@@ -7,7 +7,9 @@ import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerLimits } from '../limits.ts'
 import type { BrokerSession } from './broker-session.ts'
+import { Burials } from './burials.ts'
 import { DeferredWrites } from './deferred-writes.ts'
+import { LostDeliveries } from './lost-deliveries.ts'
 import type { StreamTargets } from './stream-targets.ts'
 import { TopicRoutes } from './topic-routes.ts'
 
@@ -26,6 +28,8 @@ export class NativeContext {
   stopped = false
   readonly counters: Counters
   readonly limits: BrokerLimits
+  readonly lost: LostDeliveries
+  readonly burials = new Burials(this)
 
   constructor(broker: Broker, store: SessionStore, commit: GroupCommit, streams: StreamTargets) {
     this.broker = broker
@@ -34,6 +38,7 @@ export class NativeContext {
     this.streams = streams
     this.counters = broker.counters
     this.limits = broker.limits
+    this.lost = new LostDeliveries(this, broker.opts.deadLetters)
   }
 
   now(): number {
@@ -46,10 +51,13 @@ export class NativeContext {
     dropped.set(reason, (dropped.get(reason) ?? 0) + 1)
   }
 
-  /** A delivery that was owed ends undelivered: it is counted by its reason, and kept as a dead letter where there is a store for them. */
-  deadLetter(letter: DeadLetter): void {
+  /**
+   * A delivery that was owed ends undelivered: it is counted by its reason, and kept as a dead letter where there is a store for them.
+   * True when it is: then it is in the open commit epoch.
+   */
+  deadLetter(letter: DeadLetter): boolean {
     this.dropped(letter.reason)
-    this.broker.opts.deadLetters?.add(letter)
+    return this.lost.keep(letter)
   }
 
   deferred(connection: Connection): DeferredWrites {

@@ -6,8 +6,9 @@ import type { Connection } from '../connection.ts'
 import { forwarded } from '../message-hooks.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
+import { lostFrom } from './lost-deliveries.ts'
 import { Publication } from './publication.ts'
-import { encodePublish, type OutgoingPublish, PublishWriter } from './publish-writer.ts'
+import { encodePublish, type OutgoingPublish, PublishWriter, tooLargeFor } from './publish-writer.ts'
 import { type Target, withoutNoLocal } from './topic-routes.ts'
 
 const noIds: readonly number[] = []
@@ -31,8 +32,8 @@ export class Deliverer {
     let stored = false
     // A hook may have thought longer than the message lives [MQTT-3.3.2-5]. One that lives for 0 seconds is delivered at once.
     if (publication.expiresAtMs !== 0 && publication.expiresAtMs < publication.nowMs) {
-      this.#context.dropped('message-expired')
-      return false
+      const error = 'the Message Expiry Interval was over before a hook had answered'
+      return this.#context.lost.live('message-expired', undefined, publication, publication.qos, error)
     }
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
@@ -106,42 +107,53 @@ export class Deliverer {
     const { connection } = session
     const qos = maxQos < publication.qos ? maxQos : publication.qos
     if (qos === 0) {
-      if (connection?.connected) this.#atMostOnce(connection, publication, retain, subscriptionIds)
-      return false
+      return connection?.connected === true && this.#atMostOnce(session, connection, publication, retain, subscriptionIds)
     }
     if (session.stored) return this.#stored(session, publication, qos, retain, subscriptionIds, original)
-    if (connection !== undefined) this.#inMemory(session, connection, publication, qos, retain, subscriptionIds)
-    return false
+    return connection !== undefined && this.#inMemory(session, connection, publication, qos, retain, subscriptionIds)
   }
 
-  #atMostOnce(connection: Connection, publication: Publication, retain: boolean, subscriptionIds: readonly number[]): void {
+  #atMostOnce(
+    session: BrokerSession,
+    connection: Connection,
+    publication: Publication,
+    retain: boolean,
+    subscriptionIds: readonly number[]
+  ): boolean {
     if (connection.congestedSinceMs !== 0) {
       this.#context.dropped('outbound-buffer-full')
-      return
+      return this.#context.lost.keepLive(
+        'queue-full',
+        session,
+        publication,
+        0,
+        'the client takes no bytes and its buffer is full'
+      )
     }
     const aliased =
       connection.outboundAliases !== undefined && publication.payloadEnd - publication.payloadStart < sharedPayloadBytesMin
     if (aliased || (connection.version === 5 && (subscriptionIds.length > 0 || publication.expiresAtMs !== 0))) {
-      this.send(connection, outgoing(publication, 0, retain, 0, subscriptionIds, this.#context.now()))
-      return
+      const packet = outgoing(publication, 0, retain, 0, subscriptionIds, this.#context.now())
+      return !this.send(connection, packet) && this.#tooLarge(session, connection, publication, 0)
     }
     const variant = (connection.version === 5 ? 2 : 0) + (retain ? 1 : 0)
     let bytes = publication.shared[variant]
     if (bytes === undefined) {
       // A single subscriber gets the packet written straight into its chunk.
       if (publication.route.targets.length < 4) {
-        this.send(connection, outgoing(publication, 0, retain, 0, noIds, publication.nowMs))
-        return
+        const packet = outgoing(publication, 0, retain, 0, noIds, publication.nowMs)
+        return !this.send(connection, packet) && this.#tooLarge(session, connection, publication, 0)
       }
       bytes = encodePublish(outgoing(publication, 0, retain, 0, noIds, publication.nowMs), connection.version === 5 ? 5 : 4)
       publication.shared[variant] = bytes
     }
     if (bytes.length > connection.maximumPacketSize) {
       this.#writer.tooLarge(connection, publication.route.topic, bytes.length)
-      return
+      return this.#tooLarge(session, connection, publication, 0)
     }
     this.#context.counters.publishSent[0]++
     connection.outbound.writeShared(bytes)
+    return false
   }
 
   #stored(
@@ -154,8 +166,7 @@ export class Deliverer {
   ): boolean {
     const { store, limits } = this.#context
     if (session.queued >= limits.maxQueuedMessagesPerSession + session.inflightCount) {
-      this.#context.dropped('queue-full')
-      return false
+      return this.#queueFull(session, original, qos)
     }
     original.ref ??= store.message(original.message())
     const seq = session.nextSeq++
@@ -170,7 +181,11 @@ export class Deliverer {
     session.sendSeq = seq + 1
     session.inflight.sent(packetId, seq, qos)
     const packet = outgoing(publication, qos, retain, packetId, subscriptionIds, publication.nowMs)
-    if (!this.sendStored(connection, packet)) this.forget(session, packetId)
+    if (!this.sendStored(connection, packet)) {
+      const entry = { message: original.message(), qos, seq }
+      this.#context.lost.keepEntry('packet-too-large', lostFrom(session), entry, 0, tooLargeFor(connection))
+      this.forget(session, packetId)
+    }
     return true
   }
 
@@ -181,21 +196,32 @@ export class Deliverer {
     qos: 1 | 2,
     retain: boolean,
     subscriptionIds: readonly number[]
-  ): void {
+  ): boolean {
     const { pending } = session
     if (connection.connected && (pending === undefined || pending.length === 0) && this.windowOpen(session, connection)) {
       const packetId = session.inflight.allocate()
       session.inflight.sent(packetId, 0, qos)
       const packet = outgoing(publication, qos, retain, packetId, subscriptionIds, publication.nowMs)
-      if (!this.send(connection, packet)) session.inflight.complete(packetId)
-      return
+      if (this.send(connection, packet)) return false
+      session.inflight.complete(packetId)
+      return this.#tooLarge(session, connection, publication, qos)
     }
     if (pending !== undefined && pending.length >= this.#context.limits.maxQueuedMessagesPerSession) {
-      this.#context.dropped('queue-full')
-      return
+      return this.#queueFull(session, publication, qos)
     }
     session.pending ??= new PendingQueue()
     session.pending.push({ message: publication.message(), qos, retain, subscriptionIds })
+    return false
+  }
+
+  #queueFull(session: BrokerSession, publication: Publication, qos: Qos): boolean {
+    const { maxQueuedMessagesPerSession } = this.#context.limits
+    const error = `${maxQueuedMessagesPerSession} messages wait for the client (limits.maxQueuedMessagesPerSession)`
+    return this.#context.lost.live('queue-full', session, publication, qos, error)
+  }
+
+  #tooLarge(session: BrokerSession, connection: Connection, publication: Publication, qos: Qos): boolean {
+    return this.#context.lost.keepLive('packet-too-large', session, publication, qos, tooLargeFor(connection))
   }
 
   /** May another QoS 1/2 PUBLISH go out now? [MQTT-3.3.4-9] */

@@ -16,6 +16,7 @@ import { SubscribeHandler } from './on-subscribe.ts'
 import { Publication } from './publication.ts'
 import { QueuePump } from './queue-pump.ts'
 import { recover } from './recover.ts'
+import { Redelivery } from './redelivery.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
 import { StreamChanges } from './stream-changes.ts'
@@ -39,6 +40,7 @@ export class NativeEngine implements Engine {
   readonly #subscriber: SubscribeHandler
   readonly #wills: Wills
   readonly #sessions: Sessions
+  readonly redelivery: Redelivery
 
   constructor(broker: Broker, store: SessionStore, streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
     const { counters, logger } = broker
@@ -48,8 +50,9 @@ export class NativeEngine implements Engine {
         get dirty() {
           return store.dirty
         },
-        sync: () => store.commit()
+        sync: before => store.commit(before)
       },
+      ahead: broker.opts.deadLetters?.log,
       streams: streams.map(({ stream }) => stream),
       onSync: (member, seconds) => {
         const histogram = member.name === storeName ? counters.storeSync : counters.streamSync
@@ -61,7 +64,12 @@ export class NativeEngine implements Engine {
         broker.opts.onCommit?.(member.name, err)
       }
     })
-    this.context = new NativeContext(broker, store, commit, new StreamTargets(streams, ackRules))
+    this.context = new NativeContext(
+      broker,
+      store,
+      commit,
+      new StreamTargets(streams, ackRules, broker.opts.deadLetters?.log?.stream)
+    )
     this.#deliverer = new Deliverer(this.context)
     this.#subscriptions = new Subscriptions(this.context, this.#deliverer)
     this.streamChanges = new StreamChanges(this.context, this.#subscriptions)
@@ -74,6 +82,7 @@ export class NativeEngine implements Engine {
       this.#subscriptions
     )
     this.#wills = new Wills(this.context, this.#publisher)
+    this.redelivery = new Redelivery(this.context, this.#deliverer, this.#publisher)
     this.#sessions = new Sessions(this.context, this.#pump, this.#wills, this.#subscriptions)
   }
 

@@ -115,7 +115,7 @@ export class PublishHandler {
    * open epoch. `redo` collects where a QoS 2 message went.
    */
   take(publication: Publication, { streams, awaitsStore }: PublishWay, redo: StreamRedo[] | undefined): boolean {
-    const { broker, routes, store, commit } = this.#context
+    const { broker, routes, store, commit, lost } = this.#context
     const nested = this.#busy
     this.#busy = true
     let durable = false
@@ -132,11 +132,27 @@ export class PublishHandler {
     if (publication.route.generation !== routes.generation) routes.refresh(publication.route)
     if (publication.route.targets.length > 0 && this.#deliverer.deliver(publication) && awaitsStore) durable = true
     if (publication.route.groups.length > 0 && this.#shared.deliver(publication) && awaitsStore) durable = true
+    if (lost.policy.noSubscriber && this.#nobodyTakes(publication, streams)) durable = true
     if (streams.length > 0 || store.dirty) commit.schedule()
     // A listener may publish in turn, and the caller is not done with this publication.
     if (broker.observesPublish) broker.observed(publication.message())
     this.#busy = nested
     return durable
+  }
+
+  /** Where such messages become dead letters, see deadLetter.noSubscriber. */
+  #nobodyTakes(publication: Publication, streams: readonly StreamTarget[]): boolean {
+    const { route, qos, retain, payloadStart, payloadEnd } = publication
+    if (qos === 0 || !route.isEmpty || streams.length > 0) return false
+    // Retained it waits for who subscribes later; and somebody in this process may listen.
+    if ((retain && payloadEnd > payloadStart) || this.#context.broker.hasListenerFor(route.topic)) return false
+    return this.#context.lost.live(
+      'no-subscriber',
+      undefined,
+      publication,
+      qos,
+      'no subscription and no stream matches the topic'
+    )
   }
 
   /** A message that is in memory already: broker.publish(), wills. `done` after the commit when something durable was written. */

@@ -9,7 +9,7 @@ import { type BrokerSession, type RoutedSubscription, storedSubscription } from 
 import type { NativeContext } from './context.ts'
 import { failureProperties } from './reason-text.ts'
 import type { RetainedDelivery } from './retained-delivery.ts'
-import { readsStream } from './stream-subscriptions.ts'
+import { readsOwnStream, readsStream } from './stream-subscriptions.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { unsupportedFilter, unsupportedSubscribe } from './unsupported.ts'
 
@@ -171,6 +171,8 @@ export class SubscribeHandler {
     if (unsupported !== undefined) return unsupported
     if (connection.policy && !connection.policy.canSubscribe(wanted.topic)) return reasonCode.notAuthorized
     const reads = readsStream(wanted.topic)
+    // The broker's own streams are for those who were given the right to read them.
+    if (reads && readsOwnStream(wanted.topic) && !connection.policy && !answer) return reasonCode.notAuthorized
     if (reads && this.#subscriptions.streams.problem(wanted.topic, packet) !== undefined) return reasonCode.topicFilterInvalid
     if (reads && this.#subscriptions.streams.exceedsGroups(wanted.topic)) return reasonCode.quotaExceeded
     const existing = session.subscriptions.get(wanted.topic) as RoutedSubscription | undefined

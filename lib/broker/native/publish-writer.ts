@@ -97,6 +97,11 @@ export class PublishWriter {
   }
 }
 
+/** Why the client could not have it, for people. */
+export function tooLargeFor({ maximumPacketSize }: Connection): string {
+  return `the client takes packets of at most ${maximumPacketSize} bytes`
+}
+
 /** The packet by itself, without a Topic Alias. */
 export function encodePublish(packet: OutgoingPublish, version: 4 | 5): Buffer {
   return encodeWith(packet, version, packet.topic, extraProperties(packet, version))

@@ -1,4 +1,5 @@
 import type { QueueEntry } from '../../../persistence/contract.ts'
+import type { DeadLetterReason } from '../../dead-letter/contract.ts'
 import type { Message } from '../../mqtt/message.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
 import { endAfterHookError, HookError } from '../ask-hook.ts'
@@ -7,7 +8,8 @@ import { forwarded } from '../message-hooks.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
-import type { OutgoingPublish } from './publish-writer.ts'
+import { deniedError, expiredError, lostFrom } from './lost-deliveries.ts'
+import { type OutgoingPublish, tooLargeFor } from './publish-writer.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** Entries read from disk at a time: bounds the memory a backlog takes, whatever its length. */
@@ -55,13 +57,15 @@ export class QueuePump {
       const { message, qos, retain, subscriptionIds } = delivery
       const nowMs = this.#context.now()
       if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) {
-        this.#context.dropped('message-expired')
+        this.#context.lost.entry('message-expired', lostFrom(session), delivery, 0, expiredError)
         continue
       }
       const packetId = session.inflight.allocate()
       session.inflight.sent(packetId, 0, qos)
       const entry = { message, qos, retain, subscriptionIds }
-      if (!this.#deliverer.send(connection, outgoingOf(entry, packetId, false, nowMs))) session.inflight.complete(packetId)
+      if (this.#deliverer.send(connection, outgoingOf(entry, packetId, false, nowMs))) continue
+      session.inflight.complete(packetId)
+      this.#context.lost.keepEntry('packet-too-large', lostFrom(session), delivery, 0, tooLargeFor(connection))
     }
     if (pending?.length === 0) session.pending = undefined
   }
@@ -135,27 +139,28 @@ export class QueuePump {
       inflight.resent(entry.packetId)
       const shown = this.#shownTo(connection, entry.message)
       if (shown === undefined) {
-        this.#context.dropped('forward-denied')
+        this.#context.lost.entry('forward-denied', lostFrom(session), entry, 1, deniedError)
         return this.#deliverer.forget(session, entry.packetId)
       }
       // DUP marks a delivery attempt that may not be the first [MQTT-3.3.1-1]; an unfinished one is sent even if it expired since.
       const packet = outgoingOf({ ...entry, message: shown }, entry.packetId, true, nowMs)
-      if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, entry.packetId)
+      if (!this.#deliverer.send(connection, packet)) this.#tooLarge(session, connection, entry, entry.packetId, 1)
       return
     }
     const { policy } = session
     const { message } = entry
-    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs) return this.#drop(session, entry, 'message-expired')
+    if (message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs)
+      return this.#drop(session, entry, 'message-expired', expiredError)
     // Rights may have been withdrawn since the message was queued.
     const denied = policy !== undefined && !policy.permitsAll && !policy.canReceive(message.topic)
     const shown = denied ? undefined : this.#shownTo(connection, message)
-    if (shown === undefined) return this.#drop(session, entry, 'forward-denied')
+    if (shown === undefined) return this.#drop(session, entry, 'forward-denied', deniedError)
     const packetId = inflight.allocate()
     inflight.sent(packetId, entry.seq, entry.qos)
     this.#context.store.markSent(session.key, entry.seq, packetId)
     this.#context.commit.schedule()
     const packet = outgoingOf({ ...entry, message: shown }, packetId, false, nowMs)
-    if (!this.#deliverer.sendStored(connection, packet)) this.#deliverer.forget(session, packetId)
+    if (!this.#deliverer.sendStored(connection, packet)) this.#tooLarge(session, connection, entry, packetId, 0)
   }
 
   #shownTo(connection: Connection, message: Message): Message | undefined {
@@ -163,9 +168,14 @@ export class QueuePump {
     return broker.hasForwardHook ? forwarded(broker, connection, message) : message
   }
 
-  #drop(session: BrokerSession, entry: QueueEntry, reason: string): void {
-    this.#context.dropped(reason)
+  #drop(session: BrokerSession, entry: QueueEntry, reason: DeadLetterReason, error: string): void {
+    this.#context.lost.entry(reason, lostFrom(session), entry, 0, error)
     this.#deliverer.dequeue(session, entry.seq)
+  }
+
+  #tooLarge(session: BrokerSession, connection: Connection, entry: QueueEntry, packetId: number, attempts: number): void {
+    this.#context.lost.keepEntry('packet-too-large', lostFrom(session), entry, attempts, tooLargeFor(connection))
+    this.#deliverer.forget(session, packetId)
   }
 }
 

@@ -1,7 +1,9 @@
 import type { LoadedSession, StreamRedo } from '../../../persistence/contract.ts'
+import { isLetterNotes } from '../../dead-letter/letter-marks.ts'
 import type { Message } from '../../mqtt/message.ts'
 import type { Stream } from '../../stream/contract.ts'
 import type { NativeContext } from './context.ts'
+import { finishRemovals, unfinishedLetters } from './finish-removals.ts'
 import type { Sessions } from './sessions.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
@@ -18,14 +20,27 @@ export async function recover(
   subscriptions: Subscriptions
 ): Promise<void> {
   const missing: Missing[] = []
+  const all: LoadedSession[] = []
+  const log = context.broker.opts.deadLetters?.log
   for await (const loaded of context.store.loadSessions()) {
-    if (subscriptions.restoreBacklog(loaded)) continue
+    if (isLetterNotes(loaded)) log?.restore(loaded)
+    else all.push(loaded)
+  }
+  const letters = log && (await unfinishedLetters(log))
+  let finished = 0
+  for (const loaded of all) {
+    if (letters !== undefined) finished += await finishRemovals(context.store, loaded, letters)
+    if (context.burials.restore(loaded) || subscriptions.restoreBacklog(loaded)) continue
     sessions.restore(loaded)
     await collectMissing(context, loaded, missing)
   }
   subscriptions.restored()
   for await (const will of context.store.loadWills()) wills.restore(will)
   await appendMissing(context, missing)
+  log?.finished()
+  context.burials.start()
+  if (finished > 0)
+    context.broker.logger?.info({ messages: finished }, 'removed dead letters that a crash had left in their queues')
   if (context.store.dirty) context.commit.schedule()
 }
 

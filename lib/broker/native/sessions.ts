@@ -1,15 +1,20 @@
 import type { LoadedSession } from '../../../persistence/contract.ts'
 import type { ConnackPacket, ConnectPacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
+import type { PendingQueue } from '../../session/pending-queue.ts'
 import { neverExpires } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import { BrokerSession, type RoutedSubscription } from './broker-session.ts'
 import { connackProperties } from './connack.ts'
 import type { NativeContext } from './context.ts'
+import { lostFrom } from './lost-deliveries.ts'
 import type { QueuePump } from './queue-pump.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
+
+/** Why a session ends. */
+type EndReason = 'session-expired' | 'session-discarded' | 'connection-ended'
 
 /** Life of sessions: opened by CONNECT, taken over, resumed, kept past the connection, expired. */
 export class Sessions {
@@ -99,11 +104,12 @@ export class Sessions {
     if (session.expirySeconds !== neverExpires) this.#expiring.add(session)
   }
 
-  /** Removes a session and everything stored for it. What waited in its queue is counted. */
-  end(session: BrokerSession, reason: string): void {
-    const { sessions, store, commit, counters } = this.#context
-    for (let left = session.stored ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
-    for (let left = session.pending?.length ?? 0; left > 0; left--) this.#context.dropped(reason)
+  /** Removes a session and everything stored for it. What waited in its queue is counted, and becomes dead letters where they are kept. */
+  end(session: BrokerSession, reason: EndReason): void {
+    const { sessions, store, commit, counters, lost } = this.#context
+    const buried = session.stored && session.queued > 0 && lost.kept
+    for (let left = session.stored && !buried ? session.queued : 0; left > 0; left--) this.#context.dropped(reason)
+    if (session.pending !== undefined) this.#dropPending(session, session.pending, reason)
     // Also without subscriptions: it may still hold what came from a group that it left.
     if (session.subscriptionCount > 0 || session.inflightCount > 0) this.#subscriptions.ended(session)
     if (session.subscriptionCount > 0) {
@@ -113,12 +119,28 @@ export class Sessions {
     }
     this.#expiring.delete(session)
     if (sessions.get(session.clientId) === session) sessions.delete(session.clientId)
-    if (session.stored) {
+    if (buried) {
+      const queue = { from: session.firstSeq, end: session.nextSeq, queued: session.queued }
+      const filters = [...session.subscriptions.keys()]
+      this.#context.burials.session(session.key, storedForm(session), letterReason(reason), queue, filters)
+    } else if (session.stored) {
       counters.queued -= session.queued
       store.deleteSession(session.key, session.clientId)
       commit.schedule()
     }
     this.#wills.sessionEnded(session.clientId)
+  }
+
+  #dropPending(session: BrokerSession, pending: PendingQueue, reason: EndReason): void {
+    const { lost } = this.#context
+    if (!lost.policy.cleanSessions) {
+      for (let left = pending.length; left > 0; left--) this.#context.dropped(reason)
+      return
+    }
+    const error = 'the session ended with its connection'
+    for (let entry = pending.shift(); entry !== undefined; entry = pending.shift()) {
+      lost.entry(letterReason(reason), lostFrom(session), entry, 0, error)
+    }
   }
 
   /** Ends what has expired; called by the broker's sweep. */
@@ -206,6 +228,11 @@ export class Sessions {
     connack.properties = connackProperties(connection, packet, expirySeconds)
     return connack
   }
+}
+
+/** A session that ends with its connection has a Session Expiry Interval of 0: it is over, section 3.1.2.11.2. */
+function letterReason(reason: EndReason): 'session-expired' | 'session-discarded' {
+  return reason === 'connection-ended' ? 'session-expired' : reason
 }
 
 function storedForm(session: BrokerSession) {

@@ -3,6 +3,7 @@ import type { GroupCommit } from '../../commit/group-commit.ts'
 import type { Counters } from '../../metrics/counters.ts'
 import type { Message } from '../../mqtt/message.ts'
 import { neverExpires } from '../../session/session.ts'
+import type { Stretch } from './burials.ts'
 import type { Publication } from './publication.ts'
 
 /** A message of the backlog that no member has at the moment. */
@@ -40,6 +41,7 @@ export class SharedBacklog {
   /** Messages from here on were never with a member. */
   #freshSeq = 1
   #size = 0
+  #burials = 0
   readonly #assigned = new Set<number>()
   readonly #returned = new Set<number>()
   #memory: Map<number, SharedEntry> | undefined
@@ -201,6 +203,40 @@ export class SharedBacklog {
     this.#size = loaded.queued
     this.#parts.counters.queued += loaded.queued
     for (const { seq } of loaded.inflight) this.#tried.add(seq)
+  }
+
+  /** The store's key; 0 while it is in memory. */
+  get key(): number {
+    return this.stored ? this.#key : 0
+  }
+
+  /** Messages that wait and are in memory, in order. */
+  *inMemory(): Generator<SharedEntry> {
+    for (const [seq, entry] of this.#memory ?? []) if (!this.#assigned.has(seq)) yield entry
+  }
+
+  /**
+   * Nobody is left who could get what waits, and somebody else removes it from the store and counts it: the stretch it is in. Until
+   * buried() is called the backlog is not discarded.
+   */
+  giveUpWaiting(): Stretch {
+    let from = this.#freshSeq
+    for (const seq of this.#returned) from = Math.min(from, seq)
+    const stretch = { from, end: this.#nextSeq, skip: new Set(this.#assigned), queued: this.waiting }
+    this.#size -= stretch.queued
+    this.#returned.clear()
+    this.#freshSeq = this.#nextSeq
+    this.#burials++
+    return stretch
+  }
+
+  buried(): void {
+    this.#burials--
+  }
+
+  /** Nothing of it is left, here or in the store. */
+  get over(): boolean {
+    return this.#size === 0 && this.#burials === 0
   }
 
   /** Nobody is left who could get what waits. Returns how many messages end here. */

@@ -1,18 +1,27 @@
 import type { LoadedSession } from '../../../persistence/contract.ts'
+import type { DeadLetterReason } from '../../dead-letter/contract.ts'
 import type { Qos } from '../../mqtt/packet.ts'
 import { parseSharedFilter } from '../../topic/filter.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
+import { withoutMembers } from './burials.ts'
 import type { NativeContext } from './context.ts'
 import { type Deliverer, outgoing } from './deliver.ts'
+import { deniedError, expiredError } from './lost-deliveries.ts'
 import { Publication } from './publication.ts'
-import type { OutgoingPublish } from './publish-writer.ts'
+import { type OutgoingPublish, tooLargeFor } from './publish-writer.ts'
 import { SharedBacklog, type SharedEntry } from './shared-backlog.ts'
 import { SharedGroup } from './shared-group.ts'
 
 /** What a group's backlog is called in the session store. U+0000 is not allowed in a Client Identifier. */
 const storedIdPrefix = '\u0000share\u0000'
 const noIds: readonly number[] = []
+
+/** A message of a backlog that is to be sent again: `entry` undefined when it is settled, `packet` when the member may not have it any more. */
+export interface SentAgain {
+  readonly packet: OutgoingPublish | undefined
+  readonly entry?: SharedEntry
+}
 
 /**
  * Shared subscriptions, section 4.8.2 of MQTT 5; 3.1 and 3.1.1 clients may use them as well.
@@ -63,13 +72,31 @@ export class SharedSubscriptions {
     subscription.session.groups?.delete(group)
     if (group.members.length > 0) return this.#pump(group)
     this.#context.routes.removeGroup(group)
-    for (let lost = group.backlog.dropWaiting(); lost > 0; lost--) this.#context.dropped(reason)
+    this.#dropWaiting(group, reason)
     this.#forgetSettled(group)
+  }
+
+  /** What waits for a group without members ends here. */
+  #dropWaiting(group: SharedGroup, reason: string): void {
+    const { lost, burials } = this.#context
+    const { name, backlog } = group
+    // A group may also be over because its last member unsubscribed: then its session gave up what it would have had.
+    const letterReason = reason === 'session-expired' ? reason : 'session-discarded'
+    if (lost.kept && backlog.stored && backlog.waiting > 0) {
+      burials.backlog(backlog.key, name, letterReason, backlog.giveUpWaiting(), () => {
+        backlog.buried()
+        this.#forgetSettled(group)
+      })
+      return
+    }
+    const from = { key: 0, filters: [name] }
+    if (lost.kept) for (const entry of backlog.inMemory()) lost.keepEntry(letterReason, from, entry, 0, withoutMembers)
+    for (let left = backlog.dropWaiting(); left > 0; left--) this.#context.dropped(reason)
   }
 
   /** A group without members stays until the deliveries that are on their way are completed [MQTT-3.10.4-3]. */
   #forgetSettled(group: SharedGroup): void {
-    if (group.members.length > 0 || group.backlog.size > 0) return
+    if (group.members.length > 0 || !group.backlog.over) return
     group.backlog.discard()
     if (this.#groups.get(group.name) === group) this.#groups.delete(group.name)
   }
@@ -97,7 +124,7 @@ export class SharedSubscriptions {
   restored(): void {
     for (const group of this.#groups.values()) {
       if (group.members.length > 0) continue
-      for (let lost = group.backlog.dropWaiting(); lost > 0; lost--) this.#context.dropped('session-expired')
+      this.#dropWaiting(group, 'session-expired')
       this.#forgetSettled(group)
     }
   }
@@ -142,8 +169,9 @@ export class SharedSubscriptions {
         source.backlog.release(seq)
         this.#pump(source)
       } else {
-        source.settle(seq)
-        this.#context.dropped('session-discarded')
+        source.backlog.release(seq)
+        this.#dropWaiting(source, 'session-discarded')
+        this.#forgetSettled(source)
       }
     }
   }
@@ -184,12 +212,23 @@ export class SharedSubscriptions {
       this.#context.dropped('forward-denied')
       return false
     }
-    if (backlog.waiting >= this.#context.limits.maxQueuedMessagesPerSession) {
-      this.#context.dropped('queue-full')
-      return false
-    }
+    if (backlog.waiting >= this.#context.limits.maxQueuedMessagesPerSession) return this.#queueFull(group, publication)
     backlog.add(publication, 0)
     return backlog.stored
+  }
+
+  #queueFull({ name }: SharedGroup, publication: Publication): boolean {
+    const { limits } = this.#context
+    const error = `${limits.maxQueuedMessagesPerSession} messages wait for the members (limits.maxQueuedMessagesPerSession)`
+    const { qos } = publication
+    return this.#context.deadLetter({
+      reason: 'queue-full',
+      message: publication.message(),
+      qos,
+      filter: name,
+      attempts: 0,
+      error
+    })
   }
 
   /** Gives one message to a member; `seq` is its place in the backlog, 0 when it was not in it. True when something was stored. */
@@ -207,6 +246,7 @@ export class SharedSubscriptions {
       return backlog.stored
     }
     if (connection === undefined || shown === undefined || qos !== 1) {
+      if (seq > 0 && shown === undefined) this.#lose(group, publication, seq, 'forward-denied', deniedError)
       if (seq > 0) backlog.settle(seq)
       if (shown !== undefined) return this.#deliverer.permitted(session, shown, qos, retain, ids, publication)
       return false
@@ -218,8 +258,19 @@ export class SharedSubscriptions {
     session.inflight.sent(packetId, place, 1, group)
     const packet = outgoing(shown, 1, retain, packetId, ids, this.#context.now())
     packet.dup = dup
-    if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packetId)
+    if (!this.#deliverer.send(connection, packet)) {
+      this.#lose(group, publication, place, 'packet-too-large', tooLargeFor(connection))
+      this.#deliverer.forget(session, packetId)
+    }
     return backlog.stored
+  }
+
+  /** A message of the backlog, counted already, that is settled next. */
+  #lose({ name, backlog }: SharedGroup, publication: Publication, seq: number, reason: DeadLetterReason, error: string): void {
+    const { lost } = this.#context
+    if (!lost.kept) return
+    const qos = publication.qos
+    lost.keepEntry(reason, { key: backlog.key, filters: [name] }, { message: publication.message(), qos, seq }, 0, error)
   }
 
   /** Hands out what waits as long as a member takes it. */
@@ -263,7 +314,9 @@ export class SharedSubscriptions {
       const nowMs = this.#context.now()
       const expired = message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs
       if (expired || group.deniedToAll(message.topic)) {
-        this.#context.dropped(expired ? 'message-expired' : 'forward-denied')
+        const reason = expired ? 'message-expired' : 'forward-denied'
+        const from = { key: backlog.key, filters: [group.name] }
+        this.#context.lost.entry(reason, from, { message, qos, seq }, 0, expired ? expiredError : deniedError)
         backlog.settle(seq)
         continue
       }
@@ -279,10 +332,10 @@ export class SharedSubscriptions {
     return entries.length > 0
   }
 
-  /** The packet of a message that went out on the member's earlier connection; undefined when it is settled. */
-  async again(session: BrokerSession, group: SharedGroup, seq: number, packetId: number): Promise<OutgoingPublish | undefined> {
+  /** The packet of a message that went out on the member's earlier connection. */
+  async again(session: BrokerSession, group: SharedGroup, seq: number, packetId: number): Promise<SentAgain> {
     const entry = await group.backlog.get(seq)
-    if (entry === undefined) return undefined
+    if (entry === undefined) return { packet: undefined }
     const member = group.members.find(one => one.session === session)
     const publication = new Publication()
     publication.beginMessage(entry.message, this.#context.routes.route(entry.message.topic))
@@ -290,6 +343,13 @@ export class SharedSubscriptions {
     const retain = entry.retain && (member?.retainAsPublished ?? false)
     // Asked again, as nobody keeps what a hook made of it the first time.
     const shown = this.#deliverer.shownTo(session, publication)
-    return shown && { ...outgoing(shown, 1, retain, packetId, ids, this.#context.now()), dup: true }
+    return { entry, packet: shown && { ...outgoing(shown, 1, retain, packetId, ids, this.#context.now()), dup: true } }
+  }
+
+  /** What was to be sent again cannot be: it is too large for the client on this `connection`, or without one may not be shown to it. */
+  lostAgain({ name, backlog }: SharedGroup, entry: SharedEntry, connection: Connection | undefined): void {
+    const reason = connection === undefined ? 'forward-denied' : 'packet-too-large'
+    const error = connection === undefined ? deniedError : tooLargeFor(connection)
+    this.#context.lost.keepEntry(reason, { key: backlog.key, filters: [name] }, entry, 1, error)
   }
 }

@@ -21,6 +21,11 @@ export function readsStream(filter: string): boolean {
   return filter.startsWith('$share/') && parseSharedFilter(filter)?.filter.startsWith(streamFilterPrefix) === true
 }
 
+/** Of those: a stream that the broker itself writes, such as the one of dead letters? */
+export function readsOwnStream(filter: string): boolean {
+  return (parseSharedFilter(filter)?.filter ?? filter).startsWith(`${streamFilterPrefix}$`)
+}
+
 /**
  * Reading a stream over MQTT: `$stream/{name}[/{from}[/{filter}]]` as a Topic Filter, with `$share/{group}/` before it as a member of a
  * consumer group. Records come under their original topic, paced

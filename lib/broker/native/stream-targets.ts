@@ -30,10 +30,13 @@ export interface AckRule {
 export class StreamTargets {
   #streams: readonly RoutedStream[]
   readonly #ackRules: readonly AckRule[]
+  /** The broker's own stream: it can be read and takes no publishes. */
+  readonly #own: Stream | undefined
 
-  constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
+  constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[], own: Stream | undefined) {
     this.#streams = streams
     this.#ackRules = ackRules
+    this.#own = own
   }
 
   /**
@@ -71,12 +74,12 @@ export class StreamTargets {
   }
 
   get(name: string): Stream | undefined {
-    return this.#streams.find(({ stream }) => stream.name === name)?.stream
+    return this.#streams.find(({ stream }) => stream.name === name)?.stream ?? (name === this.#own?.name ? this.#own : undefined)
   }
 
   /** Bytes that wait for their sync over all streams. */
   get pendingBytes(): number {
-    let bytes = 0
+    let bytes = this.#own?.pendingBytes ?? 0
     for (const { stream } of this.#streams) bytes += stream.pendingBytes
     return bytes
   }

@@ -3,9 +3,8 @@ import type { SubscribePacket } from '../../mqtt/packet.ts'
 import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
-import type { OutgoingPublish } from './publish-writer.ts'
 import { SharedGroup } from './shared-group.ts'
-import { SharedSubscriptions } from './shared-subscriptions.ts'
+import { type SentAgain, SharedSubscriptions } from './shared-subscriptions.ts'
 import { StreamReading } from './stream-reading.ts'
 import { readsStream, StreamSubscriptions } from './stream-subscriptions.ts'
 
@@ -96,13 +95,15 @@ export class Subscriptions {
         const { source, outstanding, seq } = entry
         if (source === undefined || outstanding) continue
         if (!this.#deliverer.windowOpen(session, connection)) return
-        const packet = await this.#again(session, source, seq, packetId)
+        const { packet, entry: shared } = await this.#again(session, source, seq, packetId)
         if (session.connection !== connection || connection.closed) return
         if (session.inflight.get(packetId) !== entry) continue
         // The session's own queue may have filled the window while this was read [MQTT-3.3.4-9].
         if (!this.#deliverer.windowOpen(session, connection)) return
         session.inflight.resent(packetId)
-        if (packet === undefined || !this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packetId)
+        if (packet !== undefined && this.#deliverer.send(connection, packet)) continue
+        if (source instanceof SharedGroup && shared !== undefined) this.shared.lostAgain(source, shared, packet && connection)
+        this.#deliverer.forget(session, packetId)
       }
       session.resends = false
     } catch (error) {
@@ -114,9 +115,9 @@ export class Subscriptions {
     this.serve(session)
   }
 
-  #again(session: BrokerSession, source: object, seq: number, packetId: number): Promise<OutgoingPublish | undefined> {
+  async #again(session: BrokerSession, source: object, seq: number, packetId: number): Promise<SentAgain> {
     if (source instanceof SharedGroup) return this.shared.again(session, source, seq, packetId)
-    if (source instanceof StreamReading) return this.streams.again(source, seq, packetId)
-    return Promise.resolve(undefined)
+    if (source instanceof StreamReading) return { packet: await this.streams.again(source, seq, packetId) }
+    return { packet: undefined }
   }
 }
