@@ -36,6 +36,8 @@ export interface StreamRecord {
   properties: Buffer
   /** Epoch milliseconds; 0 = never. */
   expiresAtMs: number
+  /** Packet Identifier it came with; only in streams that look for repetitions by it. */
+  packetId?: number
   /** Like properties a view of a block of up to 256 KiB that was read at once: copy what is kept for long. */
   payload: Buffer
 }
@@ -115,7 +117,7 @@ export interface Stream {
   source(topic: string, clientId: string): RecordSource
   /**
    * Copies one record into the active batch and returns its offset. Never waits, never throws for I/O: a failed write shows in
-   * the next sync(). `payload` is bytes[payloadStart, payloadEnd).
+   * the next sync(). `payload` is bytes[payloadStart, payloadEnd). `packetId` > 0 is kept with the record.
    */
   append(
     source: RecordSource,
@@ -126,7 +128,8 @@ export interface Stream {
     properties: Buffer,
     bytes: Buffer,
     payloadStart: number,
-    payloadEnd: number
+    payloadEnd: number,
+    packetId?: number
   ): Offset
   /**
    * Ends the batch: the next sync() writes what was appended before this call and nothing that is appended after it. For callers

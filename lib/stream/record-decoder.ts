@@ -2,7 +2,7 @@ import type { Qos } from '../mqtt/packet.ts'
 import type { BatchHeader } from './batch.ts'
 import { VarintReader } from './bytes.ts'
 import type { Offset, RecordSource, StreamRecord } from './contract.ts'
-import { FLAG_EXPIRY, FLAG_PROPERTIES, FLAG_RETAIN } from './record.ts'
+import { FLAG_EXPIRY, FLAG_PACKET_ID, FLAG_PROPERTIES, FLAG_RETAIN } from './record.ts'
 
 /** Makes records of batches, as far as one read wants them. The grammar is told in record.ts. */
 export class RecordDecoder {
@@ -46,6 +46,7 @@ export class RecordDecoder {
         const source = sources[number]
         if (source === undefined) throw new RangeError(`record ${offset} refers to source ${number}, which is not defined`)
         const expiresAtMs = (flags & FLAG_EXPIRY) === 0 ? 0 : timestampMs + reader.signed()
+        const packetId = (flags & FLAG_PACKET_ID) === 0 ? 0 : reader.unsigned()
         const propertiesBytes = (flags & FLAG_PROPERTIES) === 0 ? 0 : reader.unsigned()
         const propertiesStart = reader.skip(propertiesBytes)
         const payloadBytes = reader.unsigned()
@@ -53,7 +54,7 @@ export class RecordDecoder {
         if (offset >= fromOffset && timestampMs >= fromTimeMs) {
           fromTimeMs = Number.NEGATIVE_INFINITY
           if (selected[number]) {
-            into.push({
+            const record: StreamRecord = {
               offset,
               partition: source.partition,
               timestampMs,
@@ -65,7 +66,9 @@ export class RecordDecoder {
                 propertiesBytes === 0 ? noProperties : bytes.subarray(propertiesStart, propertiesStart + propertiesBytes),
               expiresAtMs,
               payload: bytes.subarray(payloadStart, payloadStart + payloadBytes)
-            })
+            }
+            if (packetId > 0) record.packetId = packetId
+            into.push(record)
           }
         }
         offset++

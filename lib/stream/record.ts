@@ -4,12 +4,13 @@ import type { Chunk } from './chunk-pool.ts'
 import type { RecordSource } from './contract.ts'
 
 /**
- *     record     = flags timestamp source [expiry] [properties] payload
- *     flags      = u8               ; bits 0-1 QoS, 2 RETAIN, 3 expiry follows, 4 properties follow, 5-7 zero
+ *     record     = flags timestamp source [expiry] [packetId] [properties] payload
+ *     flags      = u8               ; bits 0-1 QoS, 2 RETAIN, 3 expiry follows, 4 properties follow, 5 packet id follows, 6-7 zero
  *     timestamp  = signed varint    ; milliseconds after the record before, in the first record after the batch's firstTimestampMs
  *     source     = varint [definition]  ; the definition follows where the number is used first in a batch, numbers count from 0
  *     definition = varint topic varint clientId varint   ; length, UTF-8, length, UTF-8, partition
  *     expiry     = signed varint    ; milliseconds after the record's timestamp
+ *     packetId   = varint           ; Packet Identifier it came with, where the stream looks for repetitions
  *     properties = varint bytes     ; length, then MQTT 5 properties as in lib/mqtt/message.ts
  *     payload    = varint bytes
  *
@@ -20,9 +21,10 @@ import type { RecordSource } from './contract.ts'
 export const FLAG_RETAIN = 0x04
 export const FLAG_EXPIRY = 0x08
 export const FLAG_PROPERTIES = 0x10
+export const FLAG_PACKET_ID = 0x20
 
-/** flags, and a varint each for timestamp, source, expiry, length of the properties and length of the payload. */
-const RECORD_FIXED_BYTES_MAX = 1 + 5 * VARINT_BYTES_MAX
+/** flags, and a varint each for timestamp, source, expiry, packet id, length of the properties and length of the payload. */
+const RECORD_FIXED_BYTES_MAX = 1 + 6 * VARINT_BYTES_MAX
 
 /** From here on the call into V8's memmove is cheaper than our loop (100 bytes: 68 ns against 140 ns; 300: 128 against 149). */
 const LOOP_COPY_BYTES_MAX = 320
@@ -79,7 +81,8 @@ export class RecordWriter {
     bytes: Buffer,
     view: DataView,
     payloadStart: number,
-    payloadEnd: number
+    payloadEnd: number,
+    packetId = 0
   ): void {
     const out = this.chunk.bytes
     let at = this.at
@@ -87,6 +90,7 @@ export class RecordWriter {
     if (retain) flags |= FLAG_RETAIN
     if (expiresAtMs > 0) flags |= FLAG_EXPIRY
     if (properties.length > 0) flags |= FLAG_PROPERTIES
+    if (packetId > 0) flags |= FLAG_PACKET_ID
     out[at++] = flags
 
     if (this.count === 0) this.#begin(timestampMs)
@@ -109,6 +113,7 @@ export class RecordWriter {
     }
 
     if (expiresAtMs > 0) at = writeSignedVarint(out, at, expiresAtMs - timestampMs)
+    if (packetId > 0) at = writeVarint(out, at, packetId)
     if (properties.length > 0) {
       at = writeVarint(out, at, properties.length)
       out.set(properties, at)

@@ -171,7 +171,8 @@ export class StreamLog implements Stream, LogView {
     properties: Buffer,
     bytes: Buffer,
     payloadStart: number,
-    payloadEnd: number
+    payloadEnd: number,
+    packetId = 0
   ): Offset {
     if (!(source instanceof PreparedSource)) throw new TypeError('append takes a source made by source()')
     const needed = recordBytesMax(source, properties, payloadEnd - payloadStart)
@@ -181,7 +182,7 @@ export class StreamLog implements Stream, LogView {
       this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
       this.#viewed = bytes
     }
-    batch.add(source, qos, retain, timestampMs, expiresAtMs, properties, bytes, this.#view, payloadStart, payloadEnd)
+    batch.add(source, qos, retain, timestampMs, expiresAtMs, properties, bytes, this.#view, payloadStart, payloadEnd, packetId)
     return this.#nextOffset++
   }
 

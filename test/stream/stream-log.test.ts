@@ -26,6 +26,22 @@ t.test('a record comes back with everything it was appended with', async t => {
   ])
 })
 
+t.test('a record keeps its Packet Identifier where one is given', async t => {
+  const log = await openLog(new MemoryFileSystem())
+  const source = log.source('t', 'c')
+  const properties = Buffer.from([1, 1])
+  const payload = Buffer.from('payload')
+  for (const packetId of [0, 1, 65_535]) {
+    log.append(source, 1, false, START_MS, START_MS + 7, properties, payload, 0, payload.length, packetId)
+  }
+  await log.sync()
+  const records = await collect(log.read({ from: 'earliest' }))
+  t.strictSame(
+    records.map(({ packetId, expiresAtMs, properties, payload }) => ({ packetId, expiresAtMs, properties, payload })),
+    [undefined, 1, 65_535].map(packetId => ({ packetId, expiresAtMs: START_MS + 7, properties, payload }))
+  )
+})
+
 t.test('timestamps that go back and expiries in the past survive', async t => {
   const log = await openLog(new MemoryFileSystem())
   const times = [START_MS, START_MS - 3_600_000, START_MS + 9_000_000_000, 1]
