@@ -19,6 +19,7 @@ const layers: Record<string, number> = {
   'lib/stream': 1,
   'lib/commit': 1,
   'lib/config': 1,
+  'lib/schema': 1.1,
   'lib/metrics': 1.1,
   persistence: 1.1,
   'lib/apply': 2,
@@ -104,6 +105,8 @@ t.test('each foreign engine has one room that knows it', t => {
     zod: /^lib\/(config|access|admin)\//,
     fastify: /^lib\/admin\//,
     '@fastify/swagger': /^lib\/admin\//,
+    ajv: /^lib\/schema\//,
+    'ajv-formats': /^lib\/schema\//,
     commander: /^lib\/cli\//,
     '@node-rs/argon2': /^lib\/access\//
   }
