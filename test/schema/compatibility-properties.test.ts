@@ -15,7 +15,7 @@ const { value } = fc.letrec(tie => ({
     { maxDepth: 2, depthIdentifier: 'value' },
     scalar,
     fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(fc.constantFrom(...names), tie('value'), { maxKeys: 3 })
+    fc.dictionary(fc.constantFrom(...names), tie('value'), { maxKeys: 3, noNullPrototype: true })
   )
 }))
 
