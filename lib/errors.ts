@@ -18,6 +18,7 @@ export const errorCodes = {
   TRB_SCHEMA_INVALID: 'A JSON Schema is not valid, or not one that can be used.',
   TRB_SCHEMA_REJECTED: 'A message was refused because its payload is not valid under the schema of a stream.',
   TRB_SCHEMA_UNKNOWN: 'The schema registry has no such subject or version.',
+  TRB_STORAGE_READ_ONLY: 'The disk, or the quota of the streams, is full: nothing that needs the disk is taken.',
   TRB_STORE_CORRUPT: 'A stored session, queue or retained entry does not decode.',
   TRB_STORE_WRITE_FAILED: 'The session store could not be written or synced; nothing that depended on it was acknowledged.',
   TRB_STREAM_CORRUPT: 'A stream segment fails its checksum before its tail.',

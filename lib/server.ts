@@ -20,6 +20,7 @@ import { Counters, countUp } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
 import type { Stream } from './stream/contract.ts'
 import { NodeFileSystem } from './stream/file-system.ts'
+import { StorageGuard } from './stream/storage-guard.ts'
 import { Streams } from './stream/streams.ts'
 import { silentLogger, systemClock } from './stream/surroundings.ts'
 import { version } from './version.ts'
@@ -133,7 +134,9 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const manifest = await openManifest(fileSystem, folder, config.streams, logger ?? silentLogger)
   const declared = Object.entries({ ...manifest.streams, ...config.streams })
   const declarations = declared.map(([name, settings]) => ({ name, ...settings }))
-  const streams = await Streams.open({ folder, declarations, fileSystem, ...(logger ? { logger } : {}) })
+  let storage: StorageGuard | undefined
+  const onSync = (_stream: string, _seconds: number, bytes: number) => storage?.appended(bytes)
+  const streams = await Streams.open({ folder, declarations, fileSystem, onSync, ...(logger ? { logger } : {}) })
   cleanup.add('streams', () => streams.close())
   const letterLog = await openLetterLog(config, { store, counters, logger, cleanup })
   const access = await Access.load(config.access)
@@ -151,13 +154,29 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     counters,
     ...(letterLog ? { deadLetters: letterLog } : {}),
     logger,
-    onCommit: (part, error) => health.wrote(part, error)
+    onCommit: (part, error) => {
+      health.wrote(part, error)
+      if (error !== undefined) storage?.failed(error)
+    }
   })
+  const guard = new StorageGuard({
+    ...{ folder, fileSystem, limits: config.storage, clock: systemClock, logger: logger ?? silentLogger },
+    streams: () => streams.all(),
+    // The broker's own have their own limits.
+    cuttable: ({ name }) => !name.startsWith('$'),
+    onChange: reason => {
+      health.readOnly = reason
+      broker.setReadOnly(reason)
+    }
+  })
+  storage = guard
+  cleanup.add('storage', () => guard.close())
   // Closed after the broker, so that /readyz can be asked while it drains.
   let admin: AdminServer | undefined
   cleanup.add('admin server', async () => admin?.close())
   cleanup.add('broker', () => drain(broker, config, logger))
   await broker.listen()
+  await guard.start()
   const applied = new AppliedStreams({
     ...{ manifest, streams, folder, fileSystem },
     configured: config.streams,
@@ -176,6 +195,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     sessions: () => ({ sessions: broker.sessionCount, subscriptions: broker.subscriptionCount }),
     groups: () => broker.describeGroups(),
     retainedMessages: () => store.retainedCount,
+    storage: () => guard.state,
     version: version()
   })
   const sources = {

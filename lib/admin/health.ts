@@ -11,6 +11,8 @@ export class Health {
   readonly #now: () => number
   readonly #failures = new Map<string, { error: Error; atMs: number }>()
   phase: Phase = 'opening'
+  /** Why nothing that needs the disk is taken; undefined while it is. */
+  readOnly: string | undefined
 
   constructor(now: () => number = Date.now) {
     this.#now = now
@@ -25,6 +27,7 @@ export class Health {
   /** Empty when ready; otherwise why not, for people. */
   problems(): string[] {
     const problems: string[] = this.phase === 'open' ? [] : [`the broker is ${this.phase}`]
+    if (this.readOnly !== undefined) problems.push(`read-only: ${this.readOnly}`)
     for (const [part, { error, atMs }] of this.#failures) {
       const secondsAgo = Math.floor((this.#now() - atMs) / 1000)
       if (secondsAgo * 1000 < FAILURE_COUNTS_MS)

@@ -241,6 +241,11 @@ export class Broker extends Aedes {
     return this.#native?.redelivery
   }
 
+  /** Publishes that need the disk are refused with this reason from now on; undefined takes them again. Native engine only. */
+  setReadOnly(reason: string | undefined): void {
+    if (this.#native !== undefined) this.#native.context.readOnly = reason
+  }
+
   get sessionCount(): number {
     return this.#native?.context.sessions.size ?? this.connections.size
   }

@@ -15,6 +15,7 @@ export interface Config {
   ack: AckConfig[]
   /** `false`: what cannot be delivered is counted only. */
   deadLetter: DeadLetterConfig | false
+  storage: StorageConfig
   limits: Limits
   features: Features
   /** Beginning of a client's response topics, `{clientId}` and `{username}` to be filled in; '' = none. */
@@ -107,6 +108,16 @@ export interface DeadLetterConfig {
   /** Milliseconds and bytes; age 0 = no limit. */
   retention: { ageMs: number; bytes: number }
   redrivePerSecond: number
+}
+
+/** Bytes; 0 = no limit. */
+export interface StorageConfig {
+  /** All streams together. */
+  quota: number
+  /** To stay free on the disk. */
+  minFreeBytes: number
+  whenFull: 'read-only' | 'delete-oldest'
+  checkIntervalMs: number
 }
 
 export interface AckConfig {

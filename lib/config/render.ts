@@ -103,6 +103,11 @@ function inWordsOfTheFile(config: Config, folder: string | undefined): Fields {
     listeners: config.listeners.map(listener => withPaths({ ...listener } satisfies ListenerConfig, ['cert', 'key', 'ca'], path)),
     access: withPaths(config.access, ['passwordFile', 'aclFile', 'hooks'], path),
     streams: Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, streamWords(stream)])),
+    storage: {
+      ...config.storage,
+      quota: config.storage.quota && formatSize(config.storage.quota),
+      minFreeBytes: config.storage.minFreeBytes && formatSize(config.storage.minFreeBytes)
+    },
     limits: Object.fromEntries(
       Object.entries(config.limits).map(([key, value]) => [key, key.endsWith('Bytes') ? formatSize(value) : value])
     )

@@ -9,12 +9,9 @@ const TIB = 1024 ** 4
 export const deadLetterSchema = z.union([
   z.literal(false),
   z.strictObject({
-    includeQos0: z
-      .boolean()
-      .prefault(false)
-      .meta({
-        description: 'Whether deliveries at QoS 0 that are dropped become dead letters, too. They are counted in any case.'
-      }),
+    includeQos0: z.boolean().prefault(false).meta({
+      description: 'Whether deliveries at QoS 0 that are dropped become dead letters, too. They are counted in any case.'
+    }),
     noSubscriber: z.boolean().prefault(false).meta({
       description:
         'Whether a QoS 1 or 2 message that no subscription, stream or listener took, and that is not retained, becomes a dead letter.'

@@ -6,6 +6,7 @@ import { featuresSchema, responseTopicPrefix, serverReference } from './schema-f
 import { choice, filePath, folderPath, host, milliseconds, port, topicFilter } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
 import { listenerSchema } from './schema-listeners.ts'
+import { storageSchema } from './schema-storage.ts'
 import { ackDescription, ackModes, streamsSchema } from './schema-stream.ts'
 
 /** What may stand in the YAML file. Every default and every description lives here and nowhere else. */
@@ -95,6 +96,7 @@ export const configSchema = z
       description:
         'Where QoS 1 and 2 messages go that were owed to somebody and could not be delivered; `false` = they are counted only.'
     }),
+    storage: storageSchema.prefault({}).meta({ description: 'How much of the disk the streams may take, all together.' }),
     limits: limitsSchema.prefault({}).meta({ description: 'What one client, or all together, can make the broker hold.' }),
     features: featuresSchema
       .prefault({})

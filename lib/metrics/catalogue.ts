@@ -12,6 +12,7 @@ export interface MetricSources {
   groups?: (() => Iterable<GroupLag>) | undefined
   retainedMessages?: (() => number) | undefined
   deadLetters?: (() => DeadLetterGauges) | undefined
+  storage?: (() => StorageGauges) | undefined
   version: string
 }
 
@@ -28,6 +29,13 @@ export interface DeadLetterGauges {
   bytes: number
   /** Letters that retention removed before anybody had dealt with them. */
   dropped: number
+}
+
+export interface StorageGauges {
+  /** Why nothing durable is taken; undefined while it is. */
+  readOnly: string | undefined
+  freeBytes: number | undefined
+  usedBytes: number
 }
 
 export interface GroupLag {
@@ -85,6 +93,13 @@ function ofSessions(read: (gauges: SessionGauges) => number): MetricDefinition['
 
 function ofLetters(read: (gauges: DeadLetterGauges) => number): MetricDefinition['read'] {
   return ({ deadLetters }) => (deadLetters === undefined ? [] : [{ value: read(deadLetters()) }])
+}
+
+function ofStorage(read: (gauges: StorageGauges) => number | undefined): MetricDefinition['read'] {
+  return ({ storage }) => {
+    const value = storage && read(storage())
+    return value === undefined ? [] : [{ value }]
+  }
 }
 
 function histogramSamples(name: string, histogram: Histogram, labels: Record<string, string> = {}): Sample[] {
@@ -216,6 +231,27 @@ export const catalogue: readonly MetricDefinition[] = [
   ),
   metric('gauge', 'retained_messages', [], 'Retained messages.', ({ retainedMessages }) =>
     retainedMessages === undefined ? [] : [{ value: retainedMessages() }]
+  ),
+  metric(
+    'gauge',
+    'storage_read_only',
+    [],
+    '1 while nothing that needs the disk is taken, because the disk or the quota of the streams is full; else 0.',
+    ofStorage(({ readOnly }) => (readOnly === undefined ? 0 : 1))
+  ),
+  metric(
+    'gauge',
+    'storage_free_bytes',
+    [],
+    'Bytes that are free on the disk of the data folder.',
+    ofStorage(({ freeBytes }) => freeBytes)
+  ),
+  metric(
+    'gauge',
+    'storage_used_bytes',
+    [],
+    'Bytes of all segments of all streams, which is what the quota is about.',
+    ofStorage(({ usedBytes }) => usedBytes)
   ),
   metric(
     'gauge',

@@ -77,7 +77,8 @@ t.test('streams, sessions and retained messages are asked at each scrape', async
     processMetrics: false,
     streams: () => [telemetry, empty],
     sessions: () => ({ sessions, subscriptions: 9 }),
-    retainedMessages: () => 4
+    retainedMessages: () => 4,
+    storage: () => ({ readOnly: undefined, freeBytes: 5000, usedBytes: 600 })
   })
   const samples = await scrape(metrics)
   t.equal(samples.get('tributary_stream_records{stream="telemetry"}'), 15)
@@ -88,6 +89,9 @@ t.test('streams, sessions and retained messages are asked at each scrape', async
   t.equal(samples.get('tributary_stream_records{stream="empty"}'), 0)
   t.equal(samples.get('tributary_subscriptions'), 9)
   t.equal(samples.get('tributary_retained_messages'), 4)
+  t.equal(samples.get('tributary_storage_read_only'), 0)
+  t.equal(samples.get('tributary_storage_free_bytes'), 5000)
+  t.equal(samples.get('tributary_storage_used_bytes'), 600)
   sessions = 2
   t.equal((await scrape(metrics)).get('tributary_sessions'), 2)
 })
@@ -115,7 +119,8 @@ t.test('names end in their unit and labels are the declared ones', async t => {
     sessions: () => ({ sessions: 0, subscriptions: 0 }),
     groups: () => [{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3 }],
     retainedMessages: () => 0,
-    deadLetters: () => ({ letters: 3, open: 2, bytes: 4096, dropped: 1 })
+    deadLetters: () => ({ letters: 3, open: 2, bytes: 4096, dropped: 1 }),
+    storage: () => ({ readOnly: 'full', freeBytes: 0, usedBytes: 0 })
   }
   for (const definition of catalogue) {
     t.match(definition.name, /^tributary_[a-z_]+$/)

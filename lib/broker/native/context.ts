@@ -24,6 +24,8 @@ export class NativeContext {
   readonly sessions = new Map<string, BrokerSession>()
   /** Topics whose retained message changed since, one set for each search of retained messages that is under way. */
   readonly retainedSearches = new Set<Set<string>>()
+  /** Why nothing that needs the disk is taken; undefined while it is. */
+  readOnly: string | undefined
   /** The broker is closed: store and streams take nothing any more. */
   stopped = false
   readonly counters: Counters

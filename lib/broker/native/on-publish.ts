@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { StreamRedo } from '../../../persistence/contract.ts'
+import { TributaryError } from '../../errors.ts'
 import { countUp } from '../../metrics/counters.ts'
 import type { Frame } from '../../mqtt/frame.ts'
 import type { Message } from '../../mqtt/message.ts'
@@ -18,6 +19,7 @@ import type { Deliverer } from './deliver.ts'
 import { Publication } from './publication.ts'
 import { publishThroughHook } from './publish-hook.ts'
 import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
+import { needsDisk, notAuthorized, type Refusal, readOnlyRefusal } from './refused-publish.ts'
 import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { StreamTarget } from './stream-targets.ts'
 import { unsupportedPublish, unsupportedPublishFlags } from './unsupported.ts'
@@ -86,6 +88,9 @@ export class PublishHandler {
   /** Authorized: takes the message in and acknowledges it at the QoS it came with, whatever a hook made of that. */
   accept(connection: Connection, publication: Publication, way: PublishWay, packetId: number, qos = publication.qos): void {
     const { streams } = way
+    if (this.#context.readOnly !== undefined && needsDisk(this.#context, publication, way, connection.session, qos)) {
+      return this.refuse(connection, qos, packetId, readOnlyRefusal(this.#context.readOnly))
+    }
     if (qos === 2) return this.#acceptQos2(connection, publication, way, packetId)
     const durable = this.take(publication, way, undefined)
     if (qos === 0) return
@@ -158,11 +163,23 @@ export class PublishHandler {
   /** A message that is in memory already: broker.publish(), wills. `done` after the commit when something durable was written. */
   publishMessage(message: Message, done: Done): void {
     const { routes, commit } = this.#context
+    const { readOnly } = this.#context
+    if (readOnly !== undefined && this.needsDisk(message)) {
+      this.#context.dropped('read-only')
+      return done(new TributaryError('TRB_STORAGE_READ_ONLY', readOnly))
+    }
     const publication = new Publication()
     publication.beginMessage(message, routes.route(message.topic))
     const durable = this.take(publication, this.wayOf(message.topic, message.publisherId), undefined)
     if (!durable) return done()
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
+  }
+
+  /** Would publishing it write anything that has to be on disk? */
+  needsDisk(message: Message): boolean {
+    const publication = new Publication()
+    publication.beginMessage(message, this.#context.routes.route(message.topic))
+    return needsDisk(this.#context, publication, this.wayOf(message.topic, message.publisherId), undefined, message.qos)
   }
 
   /** Streams and ack mode of a topic for this publisher, looked up. */
@@ -171,16 +188,17 @@ export class PublishHandler {
     return { streams: streams.resolve(topic, clientId), awaitsStore: streams.awaitsStore(topic) }
   }
 
-  /** Not allowed: v5 is told (the connection lives on); 3.x can only be closed. */
-  refuse(connection: Connection, qos: Qos, packetId: number): void {
+  /** Not taken: v5 is told (the connection lives on); 3.x can only be closed. */
+  refuse(connection: Connection, qos: Qos, packetId: number, refusal: Refusal = notAuthorized): void {
+    const { code, counted, droppedAs, closes, text } = refusal
     if (qos === 2 && this.#takenBefore(connection, packetId)) return
-    countUp(this.#context.counters.publishRefused, 'not-authorized')
-    if (connection.version !== 5) {
-      connection.disconnect(reasonCode.notAuthorized, new Error('not authorized to publish'), 'not-authorized')
+    countUp(this.#context.counters.publishRefused, counted)
+    if (connection.version !== 5 && (qos > 0 || closes)) {
+      connection.disconnect(code, new Error(text), counted)
       return
     }
-    if (qos === 0) return this.#context.dropped('publish-denied')
-    this.#negative(connection, qos, packetId, reasonCode.notAuthorized, 'not authorized to publish on this topic')
+    if (qos === 0) return this.#context.dropped(droppedAs)
+    this.#negative(connection, qos, packetId, code, text)
   }
 
   /**

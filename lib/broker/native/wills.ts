@@ -31,7 +31,10 @@ export class Wills {
     if (earlier !== undefined) {
       // Its delay was over before the client came back, whether the sweep came by or not [MQTT-3.1.2-8].
       const due = this.#delayed.has(clientId) && earlier.dueAtMs <= this.#context.now()
-      if (due) this.#publish(earlier, undefined, noop)
+      // There is room for one will of a client.
+      const lost = due && this.#mustWait(earlier)
+      if (lost) this.#context.dropped('read-only')
+      if (due && !lost) this.#publish(earlier, undefined, noop)
       else this.#forget(clientId)
     }
     if (will === null) return
@@ -94,6 +97,7 @@ export class Wills {
 
   #publish(will: StoredWill, connection: Connection | undefined, done: Done): void {
     const { broker } = this.#context
+    if (this.#mustWait(will)) return this.#putOff(will, done)
     this.#wills.delete(will.clientId)
     this.#delayed.delete(will.clientId)
     const nowMs = this.#context.now()
@@ -110,6 +114,17 @@ export class Wills {
       }
       this.#publisher.publishMessage(message, done)
     })
+  }
+
+  #mustWait({ message }: StoredWill): boolean {
+    return this.#context.readOnly !== undefined && this.#publisher.needsDisk(message)
+  }
+
+  /** It is in the store and stays there: each sweep tries again until the disk takes what it is turned into. */
+  #putOff(will: StoredWill, done: Done): void {
+    this.#wills.set(will.clientId, { ...will, dueAtMs: will.dueAtMs || this.#context.now() })
+    this.#delayed.add(will.clientId)
+    done()
   }
 
   #forget(clientId: string): void {

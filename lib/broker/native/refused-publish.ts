@@ -1,0 +1,59 @@
+import type { Qos } from '../../mqtt/packet.ts'
+import { type ReasonCode, reasonCode } from '../../mqtt/reason-code.ts'
+import type { Session } from '../../session/session.ts'
+import type { NativeContext } from './context.ts'
+import type { PublishWay } from './on-publish.ts'
+import type { Publication } from './publication.ts'
+
+/** Why a publish is not taken, and how its publisher is told. */
+export interface Refusal {
+  readonly code: ReasonCode
+  /** What refusals are counted under; also the close reason of clients that can only be disconnected. */
+  readonly counted: string
+  /** What a message at QoS 0 is dropped as. */
+  readonly droppedAs: string
+  /** Do clients before MQTT 5 lose their connection for a message at QoS 0, too? */
+  readonly closes: boolean
+  readonly text: string
+}
+
+export const notAuthorized: Refusal = {
+  code: reasonCode.notAuthorized,
+  counted: 'not-authorized',
+  droppedAs: 'publish-denied',
+  closes: true,
+  text: 'not authorized to publish on this topic'
+}
+
+/** Nothing is wrong with the client: at QoS 0 it loses the message and not its connection. */
+export function readOnlyRefusal(why: string): Refusal {
+  return {
+    code: reasonCode.quotaExceeded,
+    counted: 'read-only',
+    droppedAs: 'read-only',
+    closes: false,
+    text: `the broker is read-only: ${why}`
+  }
+}
+
+/**
+ * Would taking this publish write anything that has to be on disk? Streams, a retained message, the queue of a session or a shared
+ * subscription that is stored, the packet id of a QoS 2 message of such a session. Only asked while the broker is read-only.
+ */
+export function needsDisk(
+  { routes }: NativeContext,
+  publication: Publication,
+  way: PublishWay,
+  session: Session | undefined,
+  qos: Qos
+): boolean {
+  const { route, retain, payloadStart, payloadEnd } = publication
+  if (way.streams.length > 0) return true
+  // An empty one only deletes.
+  if (retain && payloadEnd > payloadStart) return true
+  if (qos === 2 && session?.stored) return true
+  if (publication.qos === 0) return false
+  if (route.generation !== routes.generation) routes.refresh(route)
+  if (route.targets.some(target => target.qos > 0 && target.session.stored)) return true
+  return route.groups.some(({ backlog }) => backlog.stored)
+}
