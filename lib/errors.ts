@@ -6,6 +6,7 @@ export const errorCodes = {
   TRB_ACCESS_FILE_INVALID: 'A password file, ACL file or hooks module could not be read as what it should be.',
   TRB_ACCESS_UNAVAILABLE: 'An access decision could not be made (not the same as a refusal): a store or hook failed.',
   TRB_ADMIN_UNREACHABLE: 'A command needs the admin listener of a running broker and could not reach it.',
+  TRB_APPLY_REFUSED: 'A set of streams was not applied; the message says which stream cannot be, and why.',
   TRB_CLOSED: 'The component was used after close().',
   TRB_CONFIG_INVALID: 'The configuration is not valid; the message lists path, line and what was expected.',
   TRB_DATA_LOCKED: 'The data folder is in use by another running broker.',

@@ -203,6 +203,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     renderMetrics: () => metrics.renderMetrics(),
     streams: readable,
     declaration: (name: string) => streams.declaration(name),
+    applied,
     clients: () => broker.describeClients(),
     groups: () => broker.describeGroups(),
     deadLetters

@@ -31,7 +31,8 @@ function problemText(schema: z.ZodType, part: InputPart, issue: z.core.$ZodIssue
     return `unknown ${noun[part]} "${name}"${known === undefined ? '' : `: expected ${alternatives(known)}`}`
   }
   if (part === 'querystring' && Array.isArray(valueAt(input, path))) return `parameter "${path}" is given more than once`
-  const expected = issue.message.replace(/^Invalid (input|option): /, '')
+  const { message } = (issue.code === 'invalid_key' ? issue.issues[0] : undefined) ?? issue
+  const expected = message.replace(/^Invalid (input|option): /, '')
   if (path === '') return part === 'body' ? `the body: ${expected}` : expected
   return `${path}: ${expected}`
 }

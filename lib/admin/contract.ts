@@ -1,5 +1,6 @@
 import type { DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
 import type { RetentionPolicy, Stream } from '../stream/contract.ts'
+import type { AppliedSource } from './routes-apply.ts'
 import type { ClientJson } from './routes-clients.ts'
 import type { GroupJson } from './routes-groups.ts'
 
@@ -11,6 +12,8 @@ export interface AdminSources {
   renderMetrics(): Promise<string>
   readonly streams: { all(): readonly Stream[]; get(name: string): Stream | undefined }
   declaration(streamName: string): StreamSettings | undefined
+  /** Streams as code. */
+  readonly applied: AppliedSource
   clients(): readonly ClientJson[]
   /** Consumer groups of streams. */
   groups(): readonly GroupJson[]

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { jsonAnswer } from './answer.ts'
 import type { AdminApp } from './app.ts'
 import type { AdminSources } from './contract.ts'
+import { applyRoutes } from './routes-apply.ts'
 import { clientRoutes } from './routes-clients.ts'
 import { deadLetterRoutes } from './routes-dead-letters.ts'
 import { groupRoutes } from './routes-groups.ts'
@@ -19,6 +20,7 @@ export function addRoutes(app: AdminApp, sources: AdminSources): void {
   indexRoute(app, endpoints)
   healthRoutes(app, sources)
   streamRoutes(app, sources)
+  applyRoutes(app, sources)
   recordRoutes(app, sources)
   groupRoutes(app, sources)
   clientRoutes(app, sources)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import type { StreamConfig } from '../config/config.ts'
+import { changedSettings, type StreamWords } from '../config/streams-file.ts'
+import { TributaryError } from '../errors.ts'
 import type { FileSystem } from '../stream/file-system.ts'
 import { openStreamReader } from '../stream/read-only-log.ts'
 import { type DeclaredStream, removeStreamFolder, type Streams } from '../stream/streams.ts'
@@ -35,6 +36,8 @@ export interface ApplyOptions {
   prune?: boolean
   /** Only say what would be done. */
   dryRun?: boolean
+  /** Of the plan that somebody has looked at: refused when something was applied since. */
+  revision?: number | undefined
 }
 
 /**
@@ -73,16 +76,18 @@ export class AppliedStreams {
   }
 
   /**
-   * The plan, done unless it is a dry run or something in it is refused: then nothing is. It rejects when nothing was done: the disk
-   * could not take the new streams or the new manifest. Once the manifest is written the plan is done, by the next start if need be.
+   * The plan, done unless it is a dry run. It rejects when nothing was done: TRB_APPLY_REFUSED when a part of it cannot be, or what
+   * the disk says that could not take the new streams or the manifest. Once the manifest is written the plan is done, by the next
+   * start if need be.
    */
-  apply(wanted: StreamSet, { prune = false, dryRun = false }: ApplyOptions = {}): Promise<Plan> {
+  apply(wanted: StreamSet, { prune = false, dryRun = false, revision }: ApplyOptions = {}): Promise<Plan> {
     const result = this.#turn.then(async () => {
       if (!dryRun) await this.#deleteRemoved()
       const plan = await planStreams(wanted, prune, this.#sources())
-      if (dryRun || refusals(plan).length > 0) return plan
+      if (dryRun) return plan
+      demandFeasible(plan, revision)
       if (changesSomething(plan)) await this.#carryOut(plan.changes, wanted)
-      return { ...plan, applied: true }
+      return { ...plan, applied: true, revision: this.#options.manifest.revision }
     })
     this.#turn = result.catch(() => {
       // The caller has the rejection; the next in line only waits for the end.
@@ -90,15 +95,18 @@ export class AppliedStreams {
     return result
   }
 
-  /** What would become of one stream with these settings; undefined when it has them. Streams of the configuration file too. */
-  plan(name: string, wanted: StreamConfig): Promise<StreamChange | undefined> {
-    return planStream(name, wanted, this.#sources())
-  }
-
-  /** The settings a stream has now, whoever declared it. */
-  settings(name: string): StreamConfig | undefined {
+  /**
+   * What would become of a stream with some other settings, in the words of YAML; of the configuration file's streams, too. The change
+   * is undefined when it has them already.
+   * @throws TributaryError TRB_STREAM_UNKNOWN, TRB_CONFIG_INVALID
+   */
+  async planChange(name: string, words: StreamWords): Promise<StreamChange | undefined> {
     const { configured, manifest } = this.#options
-    return [configured, manifest.streams].find(streams => Object.hasOwn(streams, name))?.[name]
+    const settings = [configured, manifest.streams].find(streams => Object.hasOwn(streams, name))?.[name]
+    if (settings === undefined) throw new TributaryError('TRB_STREAM_UNKNOWN', `there is no stream ${JSON.stringify(name)}`)
+    const change = await planStream(name, changedSettings(settings, words), this.#sources())
+    if (Object.hasOwn(configured, name)) change?.notes.push('the configuration file declares it: change it there, and restart')
+    return change
   }
 
   /** Waits for the apply in progress. */
@@ -153,6 +161,7 @@ export class AppliedStreams {
   #sources(): PlanSources {
     const { manifest, configured, streams, folder, fileSystem, follower, clock } = this.#options
     return {
+      revision: manifest.revision,
       applied: manifest.streams,
       configured,
       removing: manifest.removing,
@@ -161,6 +170,14 @@ export class AppliedStreams {
       nowMs: clock.now()
     }
   }
+}
+
+function demandFeasible(plan: Plan, revision: number | undefined): void {
+  const refused = refusals(plan).map(({ stream, notes }) => `${stream}: ${notes.join(', ')}`)
+  if (refused.length > 0) throw new TributaryError('TRB_APPLY_REFUSED', `nothing was applied. ${refused.join('; ')}`)
+  if (revision === undefined || revision === plan.revision) return
+  const what = `nothing was applied: others have applied streams since the plan was made (revision ${revision}, now ${plan.revision})`
+  throw new TributaryError('TRB_APPLY_REFUSED', `${what}; look at the plan again`)
 }
 
 /** A stream's files read beside, or without, a broker; undefined when there is no such folder. */

@@ -3,8 +3,10 @@ export interface Plan {
   changes: StreamChange[]
   /** Streams that are as the file says already. */
   unchanged: string[]
-  /** False for a plan that was only looked at, and for one with refusals. */
+  /** False for a plan that was only looked at. */
   applied: boolean
+  /** How often something was applied before: who carries the plan out may demand that nobody else did since. */
+  revision: number
 }
 
 /**

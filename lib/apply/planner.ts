@@ -8,6 +8,7 @@ export type StreamSet = Readonly<Record<string, StreamConfig>>
 
 /** What a plan is made of. */
 export interface PlanSources {
+  revision: number
   /** Streams that were applied before. */
   applied: StreamSet
   /** Streams of the configuration file, which apply leaves alone. */
@@ -22,7 +23,7 @@ export interface PlanSources {
 
 /** What it takes to get from what is applied to what is wanted. */
 export async function planStreams(wanted: StreamSet, prune: boolean, sources: PlanSources): Promise<Plan> {
-  const plan: Plan = { changes: [], unchanged: [], applied: false }
+  const plan: Plan = { changes: [], unchanged: [], applied: false, revision: sources.revision }
   for (const [name, settings] of Object.entries(wanted)) {
     const change = refusal(name, settings, sources) ?? (await planStream(name, settings, sources))
     if (change === undefined) plan.unchanged.push(name)

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { TributaryError } from '../errors.ts'
 import { version } from '../version.ts'
+import { addApplyCommand } from './apply.ts'
 import { addCheckCommand } from './check.ts'
 import { addClientCommands } from './client.ts'
 import { type CliContext, CommandFailure, exitCodes } from './context.ts'
@@ -40,6 +41,7 @@ function buildProgram(context: CliContext): Command {
   addCheckCommand(program, context)
   addDemoCommand(program, context)
   addStreamCommands(program, context)
+  addApplyCommand(program, context)
   addClientCommands(program, context)
   addGroupCommands(program, context)
   addPasswdCommand(program, context)

@@ -6,6 +6,7 @@ import type { CliContext } from './context.ts'
 import { type Column, parseColumns } from './stream-columns.ts'
 import { type ExportFlags, exportStream } from './stream-export.ts'
 import { listStreams } from './stream-ls.ts'
+import { addPlanCommand } from './stream-plan.ts'
 import { type ReadFlags, readStream, type TailFlags, tailStream } from './stream-read.ts'
 import { openSource, type SourceOptions } from './stream-source.ts'
 
@@ -77,6 +78,8 @@ export function addStreamCommands(program: Command, context: CliContext): void {
     .action(async (name: string, options: SourceOptions & ExportFlags) =>
       exportStream(await openSource(options), name, options, context)
     )
+
+  addPlanCommand(stream, context)
 }
 
 const exportHelp = `Write records of a stream to a file. The file appears under its name once it is whole: an export that

@@ -62,6 +62,18 @@ export function streamWords({ segmentBytesMax, retention, ...rest }: StreamConfi
   }
 }
 
+/** Settings with some of them changed, in the words of the file. @throws TributaryError TRB_CONFIG_INVALID */
+export function changedSettings(settings: StreamConfig, words: StreamWords): StreamConfig {
+  const current = streamWords(settings)
+  const merged: StreamWords = { ...current }
+  for (const [key, value] of Object.entries(words)) {
+    const inner = current[key]
+    const both = [inner, value].every(one => typeof one === 'object' && one !== null && !Array.isArray(one))
+    merged[key] = both ? { ...(inner as object), ...(value as object) } : value
+  }
+  return parseStreamsFile(JSON.stringify({ streams: { stream: merged } }), 'settings').streams.stream!
+}
+
 /** Streams are folders, and some file systems take `Telemetry` and `telemetry` for the same one. */
 function sameButForCase(names: readonly string[], source: YamlSource): Problem[] {
   const seen = new Map<string, string>()

@@ -87,7 +87,7 @@ t.test('what is not there, not allowed or misspelt is answered with what was exp
     ['/streams/absent', 404, /no stream "absent" is declared/],
     ['/streams/absent/records', 404, /no stream "absent" is declared/],
     ['/clients/%ff', 400, /not percent-encoded/],
-    ['/streams', 405, /POST is not something to do with \/streams: use GET, HEAD/, 'POST'],
+    ['/streams', 405, /POST is not something to do with \/streams: use GET, HEAD, PUT/, 'POST'],
     ['/streams?limit=3', 400, /unknown parameter "limit": expected none/]
   ]
   for (const [path, status, message, method] of cases) {
@@ -95,7 +95,7 @@ t.test('what is not there, not allowed or misspelt is answered with what was exp
     t.equal(response.status, status, path)
     t.match(await response.json(), { message }, path)
   }
-  t.equal((await fetch(`${url}/streams`, { method: 'DELETE' })).headers.get('allow'), 'GET, HEAD')
+  t.equal((await fetch(`${url}/streams`, { method: 'DELETE' })).headers.get('allow'), 'GET, HEAD, PUT')
 })
 
 t.test('HEAD is answered without a body', async t => {

@@ -16,10 +16,15 @@ export function adminSources(streams: readonly Stream[], overrides: Partial<Admi
       retention: { ageMs: 0, bytes: 5000 },
       ack: 'synced'
     }),
+    applied: { apply: unused, planChange: unused },
     clients: () => [],
     groups: () => [],
     ...overrides
   }
+}
+
+function unused(): Promise<never> {
+  return Promise.reject(new Error('this test has no applied streams'))
 }
 
 export function clientJson(clientId: string, extra: Partial<ClientJson> = {}): ClientJson {

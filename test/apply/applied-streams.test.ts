@@ -14,7 +14,7 @@ t.test('apply creates streams, and a second apply has nothing to change', async 
   t.strictSame(world.followed, ['add shop/orders', 'add alarms/#'])
   t.match(world.logger.at('info'), [{ details: { stream: 'orders', action: 'create' } }, { details: { stream: 'alarms' } }])
   const again = await world.applied.apply(file)
-  t.strictSame(again, { applied: true, changes: [], unchanged: ['orders', 'alarms'] })
+  t.strictSame(again, { applied: true, changes: [], unchanged: ['orders', 'alarms'], revision: 1 })
   t.equal(world.followed.length, 2)
   t.equal(world.manifest.revision, 1, 'nothing was written')
   await world.close()
@@ -152,9 +152,8 @@ t.test('a stream of the configuration file is not changed: nothing of the file i
   const world = await ApplyWorld.open(new MemoryFileSystem(), configured)
   const same = await world.applied.apply(wanted("telemetry: { filter: 'devices/#' }", "a: { filter: 'a/#' }"))
   t.match(same, { applied: true, unchanged: ['telemetry'], changes: [{ stream: 'a', action: 'create' }] })
-  const other = await world.applied.apply(
-    wanted("telemetry: { filter: 'all/#' }", "a: { filter: 'b/#' }", "b: { filter: 'b/#' }")
-  )
+  const file = wanted("telemetry: { filter: 'all/#' }", "a: { filter: 'b/#' }", "b: { filter: 'b/#' }")
+  const other = await world.applied.apply(file, { dryRun: true })
   t.match(other, {
     applied: false,
     changes: [
@@ -163,15 +162,19 @@ t.test('a stream of the configuration file is not changed: nothing of the file i
       { stream: 'b', action: 'create' }
     ]
   })
+  await t.rejects(world.applied.apply(file), {
+    code: 'TRB_APPLY_REFUSED',
+    message: /telemetry: the configuration file declares it/
+  })
   t.equal(world.streams.get('b'), undefined)
+  t.strictSame(world.followed, ['add a/#'])
   const pruned = await world.applied.apply({}, { prune: true })
   t.strictSame(
     pruned.changes.map(({ stream }) => stream),
     ['a'],
     'prune is about applied streams alone'
   )
-  const alike = await world.applied.apply(wanted("Telemetry: { filter: 'x' }"))
-  t.match(alike, { applied: false, changes: [{ action: 'refuse', notes: [/differs in more than case/] }] })
+  await t.rejects(world.applied.apply(wanted("Telemetry: { filter: 'x' }")), { message: /differs in more than case/ })
   await world.close()
 })
 
@@ -238,8 +241,7 @@ t.test('a folder that cannot be deleted is tried again, and its name is not give
   await world.applied.apply({}, { prune: true })
   t.strictSame(world.manifest.removing, ['a'])
   t.match(world.logger.at('error'), [{ details: { stream: 'a' } }])
-  const refused = await world.applied.apply(wanted("a: { filter: 'a/#' }"))
-  t.match(refused, { applied: false, changes: [{ action: 'refuse', notes: [/could not be deleted yet/] }] })
+  await t.rejects(world.applied.apply(wanted("a: { filter: 'a/#' }")), { message: /could not be deleted yet/ })
   t.match(await world.applied.apply(wanted("a: { filter: 'a/#' }")), {
     applied: true,
     changes: [{ action: 'create', notes: [] }]
@@ -258,6 +260,37 @@ t.test('applies that are asked for at the same time take turns', async t => {
     plans.map(({ changes }) => changes.map(({ stream, action }) => `${action} ${stream}`)),
     [['create a'], [], ['create b', 'remove a']]
   )
+  await world.close()
+})
+
+t.test('a plan that somebody has looked at is not carried out after another apply', async t => {
+  const world = await ApplyWorld.open(new MemoryFileSystem())
+  const { revision } = await world.applied.apply(wanted("a: { filter: 'a/#' }"), { dryRun: true })
+  await world.applied.apply(wanted("b: { filter: 'b/#' }"), { revision })
+  const late = world.applied.apply(wanted("a: { filter: 'a/#' }"), { revision })
+  await t.rejects(late, { code: 'TRB_APPLY_REFUSED', message: /others have applied streams since/ })
+  t.equal(world.streams.get('a'), undefined)
+  await world.close()
+})
+
+t.test('one change is planned from the settings that are in force, whoever declared the stream', async t => {
+  const world = await ApplyWorld.open(new MemoryFileSystem(), wanted("t: { filter: 't/#', retention: { age: 2d, bytes: 1GiB } }"))
+  const change = await world.applied.planChange('t', { retention: { age: '1d' }, partitions: 3 })
+  t.match(change, {
+    action: 'change',
+    settings: [
+      { key: 'partitions', to: '3' },
+      { key: 'retention.age', from: '2d', to: '1d' }
+    ]
+  })
+  t.equal(change?.settings.length, 2, 'retention.bytes stays')
+  t.equal(await world.applied.planChange('t', { retention: { age: '48h' } }), undefined)
+  await t.rejects(world.applied.planChange('x', {}), { code: 'TRB_STREAM_UNKNOWN' })
+  await t.rejects(world.applied.planChange('t', { retention: { aeg: '1d' } }), {
+    code: 'TRB_CONFIG_INVALID',
+    message: /retention.aeg.*\n.*did you mean `age`/
+  })
+  t.equal(world.streams.declaration('t')?.partitions, 8, 'nothing was changed')
   await world.close()
 })
 
