@@ -6,6 +6,7 @@ import { RecordPrinter } from '../../lib/cli/record-text.ts'
 import { endTest, senderTest } from '../../lib/cli/stream-selection.ts'
 import { parseReadFrom } from '../../lib/stream/read-from.ts'
 import { Streams } from '../../lib/stream/streams.ts'
+import { adminSources } from '../admin/sources.ts'
 import { Terminal } from './terminal.ts'
 
 const START_MS = Date.UTC(2024, 4, 1, 12)
@@ -29,14 +30,7 @@ async function open(t: { testdir(): string; teardown(fn: () => unknown): unknown
   const server = await openAdminServer({
     host: '127.0.0.1',
     port: 0,
-    sources: {
-      problems: () => [],
-      renderMetrics: async () => '',
-      streams: { all: () => streams.all(), get: name => streams.get(name) },
-      declaration: () => declaration,
-      clients: () => [],
-      groups: () => []
-    }
+    sources: adminSources(streams.all(), { declaration: () => declaration })
   })
   t.teardown(async () => {
     await server.close()
