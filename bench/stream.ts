@@ -5,6 +5,7 @@ import { ChunkPool } from '../lib/stream/chunk-pool.ts'
 import type { RecordSource } from '../lib/stream/contract.ts'
 import { NodeFileSystem } from '../lib/stream/file-system.ts'
 import { StreamLog } from '../lib/stream/stream-log.ts'
+import { compactionDefaults } from '../lib/stream/stream-log-options.ts'
 import { silentLogger, systemClock } from '../lib/stream/surroundings.ts'
 
 /**
@@ -57,6 +58,8 @@ function openLog(): Promise<StreamLog> {
     key: 'clientId',
     partitions: 8,
     retention: { ageMs: 0, bytes: 0 },
+    cleanup: 'delete',
+    compaction: compactionDefaults,
     ack: 'synced',
     segmentBytesMax: 64 * 1024 * 1024,
     fileSystem: new NodeFileSystem(),

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../config/config.ts'
 import { type StreamWords, streamWords } from '../config/streams-file.ts'
 import type { LogView } from '../stream/log-view.ts'
-import { foreseeRetention, type Removal, removalOf } from '../stream/retention.ts'
+import { foreseeRetention, type Removal, removalOf, retentionOf } from '../stream/retention.ts'
 import type { Deletion, Plan, ReaderPosition, SettingChange, StreamChange } from './plan.ts'
 
 export type StreamSet = Readonly<Record<string, StreamConfig>>
@@ -48,8 +48,8 @@ export async function planStream(name: string, wanted: StreamConfig, sources: Pl
   // A stream of the configuration has its settings from there, in other words perhaps.
   if (settings.length === 0) return undefined
   const change: StreamChange = { stream: name, action: 'change', settings, notes: consequences(settings) }
-  const removal = foreseeRetention(view?.segments ?? [], wanted.retention, sources.nowMs)
-  if (removal.segments > 0 && settings.some(({ key }) => key.startsWith('retention.'))) {
+  const removal = foreseeRetention(view?.segments ?? [], retentionOf(wanted), sources.nowMs)
+  if (removal.segments > 0 && settings.some(({ key }) => key.startsWith('retention.') || key === 'cleanup')) {
     change.deletes = deletion(removal, sources.readers(name))
   }
   return change
@@ -116,6 +116,13 @@ const notes: ReadonlyMap<string, (from: string, to: string) => string> = new Map
     'partitions',
     () =>
       'records keep the partition they have; consumer groups go on at their lowest position, so that some records come again, and a key may change its partition'
+  ],
+  [
+    'cleanup',
+    (_from, to) =>
+      to === 'delete'
+        ? 'what compaction has removed does not come back; from now on retention alone removes records'
+        : 'all but the last record of each key will be removed, and keys whose last record has no payload altogether'
   ],
   ['segmentBytes', () => 'counts for new segments; retention removes whole ones'],
   [

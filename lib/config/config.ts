@@ -97,6 +97,15 @@ export interface StreamConfig {
   partitions: number
   /** Milliseconds and bytes; 0 = no limit. */
   retention: { ageMs: number; bytes: number }
+  cleanup: 'delete' | 'compact' | 'compact-delete'
+  compaction: {
+    tombstoneAgeMs: number
+    /** 0 to 1 */
+    minDirtyRatio: number
+    maxLagMs: number
+    memoryBytes: number
+    bytesPerSecond: number
+  }
   ack: AckMode
   segmentBytesMax: number
 }

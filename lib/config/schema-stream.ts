@@ -9,6 +9,8 @@ export const ackModes = ['synced', 'written', 'received'] as const
 export const ackDescription =
   'What an acknowledgement waits for: `synced` = on disk (fdatasync has returned), `written` = with the operating system (survives a crash of the broker, not of the machine), `received` = nothing.'
 
+const ratioError = 'expected a number from 0 to 1'
+
 /** What may stand under `streams.NAME`. */
 const streamSchema = z.strictObject({
   filter: topicFilter.meta({
@@ -31,6 +33,43 @@ const streamSchema = z.strictObject({
     .transform(({ age, bytes }) => ({ ageMs: age, bytes }))
     .prefault({})
     .meta({ description: 'What may be removed from the stream, and when.' }),
+  cleanup: choice('delete', 'compact', 'compact-delete').prefault('delete').meta({
+    description:
+      'What happens to old records: `delete` = retention removes them, `compact` = all but the last one of each key are removed and retention counts for nothing, `compact-delete` = both.'
+  }),
+  compaction: z
+    .strictObject({
+      tombstoneAge: duration(100 * YEAR_MS)
+        .prefault('24h')
+        .meta({
+          description:
+            'How long a record without payload, which says that its key has no value any more, stays after everything before it was removed. Readers that take longer from one end of the stream to the other may miss it.'
+        }),
+      minDirtyRatio: z
+        .number({ error: ratioError })
+        .min(0, { error: ratioError })
+        .max(1, { error: ratioError })
+        .prefault(0.5)
+        .meta({ description: 'A run begins when at least this part of the bytes came since the last one.' }),
+      maxLag: duration(100 * YEAR_MS)
+        .prefault('24h')
+        .meta({ description: 'A run begins at the latest when the first record that came since the last one is this old.' }),
+      memory: size(64 * KIB, 4 * KIB ** 3)
+        .prefault('64MiB')
+        .meta({
+          description:
+            'What the keys may take in memory while a run is on: 64MiB are 780,000 keys. A run over more of them is made of several passes.'
+        }),
+      rate: size(64 * KIB, 4 * KIB ** 3)
+        .prefault('32MiB')
+        .meta({ description: 'How much a run reads and writes per second, so that clients do not notice it.' })
+    })
+    .transform(({ tombstoneAge, minDirtyRatio, maxLag, memory, rate }) => ({
+      ...{ tombstoneAgeMs: tombstoneAge, minDirtyRatio, maxLagMs: maxLag },
+      ...{ memoryBytes: memory, bytesPerSecond: rate }
+    }))
+    .prefault({})
+    .meta({ description: 'How a stream is compacted whose cleanup says so.' }),
   ack: choice(...ackModes)
     .prefault('synced')
     .meta({ description: ackDescription }),

@@ -54,10 +54,18 @@ export function parseStreamsFile(text: string, file: string): StreamsFile {
 }
 
 /** Settings back in the words of the file, every default filled in. */
-export function streamWords({ segmentBytesMax, retention, ...rest }: StreamConfig): StreamWords {
+export function streamWords({ segmentBytesMax, retention, compaction, ...rest }: StreamConfig): StreamWords {
+  const { tombstoneAgeMs, minDirtyRatio, maxLagMs, memoryBytes, bytesPerSecond } = compaction
   return {
     ...rest,
     retention: { age: retention.ageMs && formatDuration(retention.ageMs), bytes: retention.bytes && formatSize(retention.bytes) },
+    compaction: {
+      tombstoneAge: tombstoneAgeMs && formatDuration(tombstoneAgeMs),
+      minDirtyRatio,
+      maxLag: maxLagMs && formatDuration(maxLagMs),
+      memory: formatSize(memoryBytes),
+      rate: formatSize(bytesPerSecond)
+    },
     segmentBytes: formatSize(segmentBytesMax)
   }
 }

@@ -290,6 +290,55 @@ export const catalogue: readonly MetricDefinition[] = [
   ),
   metric(
     'gauge',
+    'stream_compaction_dirty_ratio',
+    ['stream'],
+    'Which part of the bytes of a compacted stream came since the last run, 0 to 1; the active segment does not count.',
+    perStream(({ compaction }) => compaction?.dirtyRatio)
+  ),
+  metric(
+    'gauge',
+    'stream_compaction_last_run_timestamp_seconds',
+    ['stream'],
+    'Unix time of the last run of compaction; missing before the first.',
+    perStream(({ compaction }) => (compaction?.lastRunMs === undefined ? undefined : compaction.lastRunMs / 1000))
+  ),
+  metric(
+    'counter',
+    'stream_compaction_runs_total',
+    ['stream'],
+    'Runs of compaction that came to their end.',
+    perStream(({ compaction }) => compaction?.runs)
+  ),
+  metric(
+    'counter',
+    'stream_compaction_failures_total',
+    ['stream'],
+    'Runs of compaction that the disk made fail. What was there before stays in force.',
+    perStream(({ compaction }) => compaction?.failures)
+  ),
+  metric(
+    'counter',
+    'stream_compaction_removed_records_total',
+    ['stream'],
+    'Records that compaction has removed.',
+    perStream(({ compaction }) => compaction?.removedRecords)
+  ),
+  metric(
+    'counter',
+    'stream_compaction_reclaimed_bytes_total',
+    ['stream'],
+    'Bytes that segments have become smaller by compaction.',
+    perStream(({ compaction }) => compaction?.reclaimedBytes)
+  ),
+  metric(
+    'gauge',
+    'stream_compaction_damaged_segments',
+    ['stream'],
+    'Segments that are left as they are because records in them are damaged.',
+    perStream(({ compaction }) => compaction?.damagedSegments)
+  ),
+  metric(
+    'gauge',
     'stream_group_lag_records',
     ['stream', 'group', 'filter'],
     'Records of a stream from the lowest position of a consumer group on.',

@@ -15,6 +15,41 @@ export interface RetentionPolicy {
   bytes: number
 }
 
+/**
+ * What happens to old records: `delete` = retention removes them by age and size, `compact` = all but the last one of each key are
+ * removed and nothing else, `compact-delete` = both.
+ */
+export type Cleanup = 'delete' | 'compact' | 'compact-delete'
+
+export interface CompactionPolicy {
+  /** How long a tombstone stays after what was before it has been removed, so that every reader can come by. Milliseconds. */
+  tombstoneAgeMs: number
+  /** A run begins when at least this part of the bytes, 0 to 1, came since the last one. */
+  minDirtyRatio: number
+  /** A record that has been replaced is removed at the latest this long after it was appended, and a run later. Milliseconds. */
+  maxLagMs: number
+  /** What the last offsets of keys may take while a run is on; when they take more, it is made of several passes. */
+  memoryBytes: number
+  /** How much a run reads and writes per second. */
+  bytesPerSecond: number
+}
+
+export interface CompactionStats {
+  /** True while a run is on. */
+  running: boolean
+  /** Which part of the bytes that could be compacted came since the last run, 0 to 1. */
+  dirtyRatio: number
+  /** Epoch ms; undefined = never. */
+  lastRunMs: number | undefined
+  /** Segments that are left as they are because of damage in them. */
+  damagedSegments: number
+  /** Since the stream was opened. */
+  runs: number
+  failures: number
+  removedRecords: number
+  reclaimedBytes: number
+}
+
 /** One (topic, publisher) pair prepared once per route, so that an append copies bytes and looks nothing up. */
 export interface RecordSource {
   readonly topic: string
@@ -102,6 +137,8 @@ export interface StreamStats {
   /** Epoch ms of the earliest and last record; undefined when empty. */
   earliestTimestampMs: number | undefined
   latestTimestampMs: number | undefined
+  /** Only of streams that are compacted. */
+  compaction?: CompactionStats
 }
 
 export interface Stream {

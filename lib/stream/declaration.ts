@@ -1,7 +1,8 @@
 import { TributaryError } from '../errors.ts'
-import type { AckMode, RetentionPolicy } from './contract.ts'
+import type { AckMode, Cleanup, CompactionPolicy, RetentionPolicy } from './contract.ts'
 import type { KeyField } from './key-partition.ts'
-import type { StreamLogSettings } from './stream-log.ts'
+import { retentionOf } from './retention.ts'
+import { compactionDefaults, type StreamLogSettings } from './stream-log-options.ts'
 
 /** A stream as an operator declares it. */
 export interface StreamDeclaration {
@@ -12,6 +13,10 @@ export interface StreamDeclaration {
   key: KeyField
   partitions: number
   retention: RetentionPolicy
+  /** Default `delete`. With `compact` alone, retention counts for nothing. */
+  cleanup?: Cleanup
+  /** Default compactionDefaults. */
+  compaction?: CompactionPolicy
   ack: AckMode
   /** Default 64 MiB, but at most an eighth of `retention.bytes`, so that retention has something to cut. */
   segmentBytesMax?: number
@@ -41,8 +46,11 @@ export function demandValid(declarations: readonly StreamDeclaration[]): void {
 }
 
 /** The declaration as the log takes it. */
-export function logSettings({ key, partitions, retention, ack, segmentBytesMax }: StreamDeclaration): StreamLogSettings {
-  return { key, partitions, retention, ack, segmentBytesMax: fittingSegmentBytes(segmentBytesMax, retention) }
+export function logSettings(declaration: StreamDeclaration): StreamLogSettings {
+  const { key, partitions, ack, segmentBytesMax, cleanup = 'delete', compaction = compactionDefaults } = declaration
+  const retention = retentionOf({ cleanup, retention: declaration.retention })
+  const settings = { key, partitions, retention, cleanup, compaction, ack }
+  return { ...settings, segmentBytesMax: fittingSegmentBytes(segmentBytesMax, retention) }
 }
 
 function fittingSegmentBytes(asked = SEGMENT_BYTES_MAX, retention: RetentionPolicy): number {

@@ -1,9 +1,10 @@
-import type { Offset, RetentionPolicy } from './contract.ts'
+import type { Cleanup, Offset, RetentionPolicy } from './contract.ts'
 import { type FileSystem, systemCode } from './file-system.ts'
 import type { LogWriter } from './log-writer.ts'
-import { expiredSegments, isDueForRoll } from './retention.ts'
+import { expiredSegments, isDueForRoll, retentionOf } from './retention.ts'
 import { indexPath, type Segment } from './segment.ts'
 import type { Clock, Logger } from './surroundings.ts'
+import type { Turns } from './turns.ts'
 
 export interface Retained {
   segments: number
@@ -15,6 +16,7 @@ interface Options {
   name: string
   folder: string
   retention: RetentionPolicy
+  cleanup: Cleanup
   fileSystem: FileSystem
   clock: Clock
   logger: Logger
@@ -26,13 +28,19 @@ export class LogRetention {
   /** The log's own list; removed segments leave it before their files go, so that no reader enters them any more. */
   readonly #segments: Segment[]
   readonly #writer: LogWriter
+  readonly #turns: Turns
+  /** Removes what must not outlast the oldest segment. */
+  readonly #before: () => Promise<void>
   #run: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(options: Options, segments: Segment[], writer: LogWriter) {
+  /** Changes the list of segments in its own turns only; `before` runs in those. */
+  constructor(options: Options, segments: Segment[], writer: LogWriter, turns: Turns, before: () => Promise<void>) {
     this.#options = options
     this.#segments = segments
     this.#writer = writer
+    this.#turns = turns
+    this.#before = before
   }
 
   /** `inTurn` runs the given roll when no sync is running. */
@@ -49,7 +57,8 @@ export class LogRetention {
     const result = this.#run.then(async () => {
       if (this.#closed) return this.#nothing()
       if (this.#segments.length === 1) await inTurn(() => this.#writer.roll())
-      return this.#removeFirst(Math.min(1, this.#segments.length - 1), 'the oldest segment made room on the disk')
+      const first = () => Math.min(1, this.#segments.length - 1)
+      return this.#turns.take(() => this.#removeFirst(first, 'the oldest segment made room on the disk'))
     })
     this.#run = result.catch(() => {
       // As above.
@@ -64,20 +73,23 @@ export class LogRetention {
   }
 
   async #retain(inTurn: (roll: () => Promise<void>) => Promise<void>): Promise<Retained> {
-    const { retention, clock } = this.#options
+    const { clock } = this.#options
+    const retention = retentionOf(this.#options)
     if (this.#closed) return this.#nothing()
     if (isDueForRoll(this.#writer.active, retention, clock.now())) await inTurn(() => this.#writer.roll())
-    const count = expiredSegments(this.#segments, retention, clock.now())
-    return this.#removeFirst(count, 'retention removed segments')
+    const expired = () => expiredSegments(this.#segments, retentionOf(this.#options), clock.now())
+    return this.#turns.take(() => this.#removeFirst(expired, 'retention removed segments'))
   }
 
   #nothing(): Retained {
     return { segments: 0, bytes: 0, earliestOffset: this.#segments[0]!.baseOffset }
   }
 
-  async #removeFirst(count: number, what: string): Promise<Retained> {
+  async #removeFirst(howMany: () => number, what: string): Promise<Retained> {
     const removed = this.#nothing()
+    const count = howMany()
     if (count === 0) return removed
+    await this.#before()
     // A segment that was full a moment ago may still be getting its index.
     await this.#writer.settle()
     for (let i = 0; i < count; i++) {

@@ -17,6 +17,8 @@ export interface LogView {
   readonly closed: boolean
   /** Resolves when records may have become durable, when the log is closed or when the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>
+  /** A reader found no file: is the segment still part of the log, or has retention or compaction removed it? */
+  stillHas(segment: Segment): Promise<boolean>
   /** A reader has come to a damaged stretch. */
   noteDamage(segment: Segment, gap: Gap): Promise<void>
 }
@@ -34,7 +36,7 @@ export function segmentAt(segments: readonly Segment[], offset: Offset): number 
 }
 
 export function logStats(view: LogView): StreamStats {
-  const filled = view.segments.filter(segment => !segment.isEmpty)
+  const filled = view.segments.filter(segment => segment.hasRecords)
   return {
     name: view.name,
     earliestOffset: view.earliestOffset,

@@ -143,6 +143,12 @@ export class ReadOnlyLog implements LogView {
     await this.refresh()
   }
 
+  async stillHas(segment: Segment): Promise<boolean> {
+    // A broker that writes the log may have removed it since the last look.
+    await this.refresh()
+    return this.#segments.includes(segment)
+  }
+
   noteDamage(segment: Segment, gap: Gap): Promise<void> {
     if (segment.addGap(gap)) {
       const details = { code: 'TRB_STREAM_CORRUPT', stream: this.name, file: segment.path, ...gap }

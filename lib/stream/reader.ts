@@ -82,7 +82,7 @@ export class LogReader {
 
   async #startAtTime(timeMs: number): Promise<Offset> {
     this.#decoder.fromTimeMs = timeMs
-    const segment = this.#view.segments.find(candidate => !candidate.isEmpty && candidate.maxTimestampMs >= timeMs)
+    const segment = this.#view.segments.find(candidate => candidate.hasRecords && candidate.maxTimestampMs >= timeMs)
     if (segment === undefined) return this.#endOffset
     const index = segment.index ?? (await loadIndex(this.#view.fileSystem, segment))
     return index.floorTime(timeMs)?.offset ?? segment.baseOffset
@@ -174,8 +174,8 @@ export class LogReader {
       this.#place = { segment, file, walker: new BatchWalker(file, segment.seed, position, entryOffset, segment.endPosition) }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw error
-      // Removed by retention, which the next turn of the loop sees; or by somebody else, which is a gap.
-      if (this.#view.segments.includes(segment)) this.#passGap(segment.nextOffset)
+      // Removed by retention or compaction, which the next turn of the loop sees; or by somebody else, which is a gap.
+      if (await this.#view.stillHas(segment)) this.#passGap(segment.nextOffset)
     }
     return this.#place
   }

@@ -2,7 +2,7 @@ import type { Qos } from '../mqtt/packet.ts'
 import type { BatchHeader } from './batch.ts'
 import { VarintReader } from './bytes.ts'
 import type { Offset, RecordSource, StreamRecord } from './contract.ts'
-import { FLAG_EXPIRY, FLAG_PACKET_ID, FLAG_PROPERTIES, FLAG_RETAIN } from './record.ts'
+import { FLAG_EXPIRY, FLAG_PACKET_ID, FLAG_PROPERTIES, FLAG_RETAIN, FLAG_SETTLED } from './record.ts'
 
 /** Makes records of batches, as far as one read wants them. The grammar is told in record.ts. */
 export class RecordDecoder {
@@ -27,6 +27,8 @@ export class RecordDecoder {
     const reader = new VarintReader(bytes, start, start + header.bodyBytes)
     const before = into.length
     const end = Math.min(header.nextOffset, this.endOffset)
+    const { compacted } = header
+    let left = header.count
     const most = before + this.remaining
     const sources: RecordSource[] = []
     const selected: boolean[] = []
@@ -34,8 +36,13 @@ export class RecordDecoder {
     let timestampMs = header.firstTimestampMs
     let offset = header.baseOffset
     try {
-      while (offset < end && into.length < most) {
+      while (left > 0 && offset < end && into.length < most) {
         const flags = bytes[reader.skip(1)]!
+        if (compacted) {
+          offset += reader.unsigned()
+          // A read that ends in the middle of a batch may end in a hole.
+          if (offset >= end) break
+        }
         timestampMs += reader.signed()
         const number = reader.unsigned()
         if (number === sources.length) {
@@ -47,6 +54,7 @@ export class RecordDecoder {
         if (source === undefined) throw new RangeError(`record ${offset} refers to source ${number}, which is not defined`)
         const expiresAtMs = (flags & FLAG_EXPIRY) === 0 ? 0 : timestampMs + reader.signed()
         const packetId = (flags & FLAG_PACKET_ID) === 0 ? 0 : reader.unsigned()
+        if ((flags & FLAG_SETTLED) !== 0) reader.signed()
         const propertiesBytes = (flags & FLAG_PROPERTIES) === 0 ? 0 : reader.unsigned()
         const propertiesStart = reader.skip(propertiesBytes)
         const payloadBytes = reader.unsigned()
@@ -72,14 +80,19 @@ export class RecordDecoder {
           }
         }
         offset++
+        left--
       }
-      if (offset === header.nextOffset && reader.at !== reader.end) {
+      // Behind the last record there may be offsets without one.
+      if (left === 0) offset = Math.max(offset, end)
+      else if (end === header.nextOffset && into.length < most) throw new RangeError(`a record lies behind offset ${end}`)
+      if (left === 0 && reader.at !== reader.end) {
         throw new RangeError(`${reader.end - reader.at} bytes are left over after ${header.count} records`)
       }
     } catch (error) {
       into.length = before
       throw error
     }
+    if (offset > end) offset = end
     this.fromTimeMs = fromTimeMs
     this.remaining -= into.length - before
     return offset

@@ -4,17 +4,20 @@ import type { Chunk } from './chunk-pool.ts'
 import type { RecordSource } from './contract.ts'
 
 /**
- *     record     = flags timestamp source [expiry] [packetId] [properties] payload
- *     flags      = u8               ; bits 0-1 QoS, 2 RETAIN, 3 expiry follows, 4 properties follow, 5 packet id follows, 6-7 zero
+ *     record     = flags [hole] timestamp source [expiry] [packetId] [settled] [properties] payload
+ *     flags      = u8               ; bits 0-1 QoS, 2 RETAIN, 3 expiry follows, 4 properties follow, 5 packet id follows,
+ *                                   ; 6 settled follows, 7 zero
+ *     hole       = varint           ; in compacted batches only: how many offsets before this record have none
  *     timestamp  = signed varint    ; milliseconds after the record before, in the first record after the batch's firstTimestampMs
  *     source     = varint [definition]  ; the definition follows where the number is used first in a batch, numbers count from 0
  *     definition = varint topic varint clientId varint   ; length, UTF-8, length, UTF-8, partition
  *     expiry     = signed varint    ; milliseconds after the record's timestamp
  *     packetId   = varint           ; Packet Identifier it came with, where the stream looks for repetitions
+ *     settled    = signed varint    ; tombstones in compacted batches: when compaction had removed what was before it, after timestamp
  *     properties = varint bytes     ; length, then MQTT 5 properties as in lib/mqtt/message.ts
  *     payload    = varint bytes
  *
- * There is no offset (a record's offset is the batch's baseOffset plus its place) and no record length (records are only ever
+ * There is no offset (a record's offset is the batch's baseOffset plus its place plus the holes before it) and no record length (records are only ever
  * walked from the first, inside a batch whose checksum has been verified).
  */
 
@@ -22,6 +25,7 @@ export const FLAG_RETAIN = 0x04
 export const FLAG_EXPIRY = 0x08
 export const FLAG_PROPERTIES = 0x10
 export const FLAG_PACKET_ID = 0x20
+export const FLAG_SETTLED = 0x40
 
 /** flags, and a varint each for timestamp, source, expiry, packet id, length of the properties and length of the payload. */
 const RECORD_FIXED_BYTES_MAX = 1 + 6 * VARINT_BYTES_MAX

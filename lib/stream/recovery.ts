@@ -2,8 +2,9 @@ import type { Offset, StreamGap } from './contract.ts'
 import { quarantineGap } from './damage.ts'
 import { type File, type FileSystem, systemCode } from './file-system.ts'
 import { loadIndex, type Restored, restoreFromIndex, writeIndex } from './index-file.ts'
-import { parseSegmentName, quarantinePath, readSegmentHeader, SEGMENT_HEADER_BYTES, Segment, segmentPath } from './segment.ts'
+import { quarantinePath, readSegmentHeader, SEGMENT_HEADER_BYTES, Segment, type SegmentName, segmentPath } from './segment.ts'
 import { scanSegment } from './segment-scan.ts'
+import { currentSegments } from './superseded.ts'
 import type { Logger } from './surroundings.ts'
 
 export interface Recovered {
@@ -30,23 +31,36 @@ export interface RecoveryJob {
  * code TRB_STREAM_CORRUPT, and none of it keeps the stream from opening.
  */
 export async function recover(job: RecoveryJob): Promise<Recovered> {
-  const names = await job.fileSystem.readdir(job.folder)
-  const bases = names
-    .map(parseSegmentName)
-    .filter(base => base !== undefined)
-    .sort((a, b) => a - b)
+  for (let attempt = 1; ; attempt++) {
+    const { vanished, ...recovered } = await look(job)
+    // Retention and compaction of a broker that writes the log remove files between our looking at the folder and opening them.
+    if (vanished && attempt < LOOKS_MAX) continue
+    for (const gap of missingSegments(recovered.segments, recovered.nextOffset)) {
+      const details = { code: 'TRB_STREAM_CORRUPT', stream: job.stream, folder: job.folder, ...gap }
+      job.logger.error(details, 'records of a stream are missing: their segment file is gone or cut short')
+    }
+    return recovered
+  }
+}
+
+/** A broker would have to remove a file each time; then the last look has to do. */
+const LOOKS_MAX = 10
+
+async function look(job: RecoveryJob): Promise<Recovered & { vanished: boolean }> {
+  const names = await currentSegments(job, await job.fileSystem.readdir(job.folder))
   const segments: Segment[] = []
   let nextOffset = 0
-  for (const [i, base] of bases.entries()) {
-    const found = await recoverSegment(job, base, bases[i + 1])
+  let vanished = false
+  for (const [i, name] of names.entries()) {
+    const found = await recoverSegment(job, name, names[i + 1]?.baseOffset)
+    if (found === undefined) {
+      vanished = true
+      continue
+    }
     if (found.segment !== undefined) segments.push(found.segment)
-    nextOffset = Math.max(nextOffset, base, found.nextOffset)
+    nextOffset = Math.max(nextOffset, name.baseOffset, found.nextOffset)
   }
-  for (const gap of missingSegments(segments, nextOffset)) {
-    const details = { code: 'TRB_STREAM_CORRUPT', stream: job.stream, folder: job.folder, ...gap }
-    job.logger.error(details, 'records of a stream are missing: their segment file is gone or cut short')
-  }
-  return { segments, nextOffset }
+  return { segments, nextOffset, vanished }
 }
 
 /** Every lost stretch that is known, in offset order: those inside segments and those between them. */
@@ -67,40 +81,44 @@ function missingSegments(segments: readonly Segment[], nextOffset: Offset): Stre
   return gaps
 }
 
+/** undefined when the file has vanished. */
 async function recoverSegment(
   job: RecoveryJob,
-  base: Offset,
+  name: SegmentName,
   following: Offset | undefined
-): Promise<{ segment?: Segment; nextOffset: Offset }> {
-  const path = segmentPath(job.folder, base)
+): Promise<{ segment?: Segment; nextOffset: Offset } | undefined> {
+  const { baseOffset, generation } = name
+  const path = segmentPath(job.folder, baseOffset, generation)
   const file = await openSegment(job, path)
-  if (file === undefined) return { nextOffset: base }
+  if (file === undefined) return undefined
   try {
     const label = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    const header = readSegmentHeader(label.subarray(0, await file.read(label, 0, label.length, 0)), base)
+    const header = readSegmentHeader(label.subarray(0, await file.read(label, 0, label.length, 0)), name)
     const fileBytes = await file.size()
     if (header.type === 'valid') {
       if (header.damagedCopy) report(job, { file: path }, 'one of the two labels of a segment is damaged; the other one is used')
-      const known = job.known?.get(base)
-      const segment = known?.seed === header.seed ? known : new Segment(job.folder, base, header.seed)
+      const known = job.known?.get(baseOffset)
+      const segment =
+        known?.seed === header.seed ? known : new Segment(job.folder, baseOffset, header.seed, generation, header.endOffset)
       const reached =
         segment === known ? { type: 'restored' as const } : await restoreFromIndex(job.fileSystem, segment, fileBytes)
-      const nextOffset = await bringUpToDate(job, file, segment, fileBytes, following, reached)
-      return { segment, nextOffset }
+      // A compacted segment was whole when it got its name: nothing in it is a torn write.
+      const nextOffset = await bringUpToDate(job, file, segment, fileBytes, segment.endOffset ?? following, reached)
+      return { segment, nextOffset: Math.max(nextOffset, segment.endOffset ?? 0) }
     }
     // A crash right after creating the segment leaves a file without label. It never held a record, and must not stay beside
     // the segment before it, which may take records again.
-    if (header.type === 'blank' && following === undefined) {
+    if (header.type === 'blank' && following === undefined && generation === 0) {
       if (job.repair) await job.fileSystem.unlink(path)
-      return { nextOffset: base }
+      return { nextOffset: baseOffset }
     }
   } finally {
     await file.close()
   }
-  const quarantine = quarantinePath(path, base)
-  report(job, { file: path, quarantine, fromOffset: base }, 'a segment has no valid label; the whole file is quarantined')
+  const quarantine = quarantinePath(path, baseOffset)
+  report(job, { file: path, quarantine, fromOffset: baseOffset }, 'a segment has no valid label; the whole file is quarantined')
   if (job.repair) await job.fileSystem.rename(path, quarantine)
-  return { nextOffset: following ?? (await quarantinedEnd(job, base)) }
+  return { nextOffset: following ?? (await quarantinedEnd(job, job.repair ? quarantine : path, baseOffset)) }
 }
 
 /** undefined when a running broker's retention has just removed the file, which only a reader beside it can meet. */
@@ -161,7 +179,7 @@ function damaged(job: RecoveryJob, segment: Segment, gap: Parameters<typeof quar
   return Promise.resolve()
 }
 
-function report(job: RecoveryJob, details: object, message: string): void {
+export function report(job: RecoveryJob, details: object, message: string): void {
   job.logger.error({ code: 'TRB_STREAM_CORRUPT', stream: job.stream, ...details }, message)
 }
 
@@ -170,9 +188,8 @@ function report(job: RecoveryJob, details: object, message: string): void {
  * it cannot be more than there is room for: a batch header plus four bytes each. Skipping some offsets is harmless, giving one
  * twice is not.
  */
-async function quarantinedEnd(job: RecoveryJob, base: Offset): Promise<Offset> {
-  const name = job.repair ? quarantinePath(segmentPath(job.folder, base), base) : segmentPath(job.folder, base)
-  const file = await job.fileSystem.open(name, 'read')
+async function quarantinedEnd(job: RecoveryJob, path: string, base: Offset): Promise<Offset> {
+  const file = await job.fileSystem.open(path, 'read')
   try {
     return base + Math.ceil((await file.size()) / RECORD_BYTES_MIN)
   } finally {

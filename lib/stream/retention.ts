@@ -1,5 +1,10 @@
-import type { Offset, RetentionPolicy } from './contract.ts'
+import type { Cleanup, Offset, RetentionPolicy } from './contract.ts'
 import { Segment } from './segment.ts'
+
+/** What retention counts by: nothing where compaction alone removes records. */
+export function retentionOf({ cleanup, retention }: { cleanup: Cleanup; retention: RetentionPolicy }): RetentionPolicy {
+  return cleanup === 'compact' ? { ageMs: 0, bytes: 0 } : retention
+}
 
 /**
  * How many of the oldest segments retention removes; the last one, which is written to, is never among them. Age counts from a
@@ -50,7 +55,7 @@ export function foreseeRetention(segments: readonly Segment[], policy: Retention
 
 /** What goes with these segments, which are the first ones of a log. */
 export function removalOf(segments: readonly Segment[]): Removal {
-  const filled = segments.filter(segment => !segment.isEmpty)
+  const filled = segments.filter(segment => segment.hasRecords)
   const fromOffset = segments[0]?.baseOffset ?? 0
   const toOffset = segments.at(-1)?.nextOffset ?? fromOffset
   const lost = segments.flatMap(({ gaps }) => gaps).reduce((sum, gap) => sum + gap.toOffset - gap.fromOffset, 0)

@@ -1,14 +1,13 @@
 import { TributaryError } from '../errors.ts'
 import type { Qos } from '../mqtt/packet.ts'
 import { BATCH_HEADER_BYTES } from './batch.ts'
-import type { ChunkPool } from './chunk-pool.ts'
 import type {
   AckMode,
+  CompactionStats,
   Offset,
   ReadBatch,
   ReadOptions,
   RecordSource,
-  RetentionPolicy,
   Stream,
   StreamGap,
   StreamRecord,
@@ -18,7 +17,8 @@ import { quarantineGap } from './damage.ts'
 import { StreamWriteError } from './errors.ts'
 import type { FileSystem } from './file-system.ts'
 import { writeIndex } from './index-file.ts'
-import { type KeyField, keyPartition } from './key-partition.ts'
+import { keyPartition } from './key-partition.ts'
+import { LogCompaction } from './log-compaction.ts'
 import { LogRetention, type Retained } from './log-retention.ts'
 import { type LogView, logStats } from './log-view.ts'
 import { LogWriter } from './log-writer.ts'
@@ -26,29 +26,8 @@ import { readBatches, readRecords } from './read.ts'
 import { PreparedSource, RecordWriter, recordBytesMax } from './record.ts'
 import { knownGaps, recover } from './recovery.ts'
 import type { Gap, Segment } from './segment.ts'
-import type { Clock, Logger } from './surroundings.ts'
-
-/** What may change while a stream is open. */
-export interface StreamLogSettings {
-  key: KeyField
-  partitions: number
-  retention: RetentionPolicy
-  ack: AckMode
-  /** A segment is left for a new one before it would grow beyond this. */
-  segmentBytesMax: number
-}
-
-export interface StreamLogOptions extends StreamLogSettings {
-  name: string
-  /** The stream's own folder; created when missing. */
-  folder: string
-  fileSystem: FileSystem
-  clock: Clock
-  logger: Logger
-  pool: ChunkPool
-  /** Told after each sync that wrote something, with the seconds it took and the bytes that were written. */
-  onSync: (stream: string, seconds: number, bytes: number) => void
-}
+import type { StreamLogOptions, StreamLogSettings } from './stream-log-options.ts'
+import { Turns } from './turns.ts'
 
 /** The retained log in a folder of segment files; the format is told in FORMAT.md. One process at a time may open it. */
 export class StreamLog implements Stream, LogView {
@@ -58,6 +37,7 @@ export class StreamLog implements Stream, LogView {
   readonly #writer: LogWriter
   readonly #segments: Segment[]
   readonly #retention: LogRetention
+  readonly #compaction: LogCompaction
   readonly #waiting = new Set<() => void>()
 
   /** The batch being filled, and full ones that go out with it. */
@@ -75,8 +55,8 @@ export class StreamLog implements Stream, LogView {
   #generation = 0
   #lastFailure: StreamWriteError | undefined
   #state: 'open' | 'failed' | 'closed' = 'open'
-  /** Settles when the sync, roll or close before has; they take turns. */
-  #turn: Promise<void> = Promise.resolve()
+  /** Of syncs, rolls and close. */
+  readonly #turns = new Turns()
 
   /** Recovers what is in the folder. Rejects only when the file system does: damage is reported and lived with. */
   static async open(given: StreamLogOptions): Promise<StreamLog> {
@@ -86,7 +66,8 @@ export class StreamLog implements Stream, LogView {
     await fileSystem.mkdir(folder)
     const { segments, nextOffset } = await recover({ fileSystem, folder, stream: name, logger, repair: true })
     const last = segments.at(-1)
-    const resumable = last?.nextOffset === nextOffset ? last : undefined
+    // What compaction has written is complete.
+    const resumable = last?.nextOffset === nextOffset && last.generation === 0 ? last : undefined
     const onRoll = (active: Segment): void => {
       segments.push(active)
     }
@@ -96,7 +77,9 @@ export class StreamLog implements Stream, LogView {
       nextOffset
     )
     if (resumable === undefined) segments.push(writer.active)
-    return new StreamLog(options, writer, segments)
+    const log = new StreamLog(options, writer, segments)
+    await log.#compaction.restore()
+    return log
   }
 
   private constructor(options: StreamLogOptions, writer: LogWriter, segments: Segment[]) {
@@ -106,7 +89,10 @@ export class StreamLog implements Stream, LogView {
     this.#writer = writer
     this.#segments = segments
     this.#nextOffset = writer.active.nextOffset
-    this.#retention = new LogRetention(options, segments, writer)
+    const listTurns = new Turns()
+    this.#compaction = new LogCompaction(options, segments, writer, listTurns, (segment, gap) => this.noteDamage(segment, gap))
+    const before = () => this.#compaction.removeObsolete()
+    this.#retention = new LogRetention(options, segments, writer, listTurns, before)
   }
 
   get segments(): readonly Segment[] {
@@ -195,7 +181,7 @@ export class StreamLog implements Stream, LogView {
 
   sync(): Promise<void> {
     const generation = this.#generation
-    return this.#takeTurn(() => this.#commit(generation))
+    return this.#turns.take(() => this.#commit(generation))
   }
 
   read(options: ReadOptions): AsyncIterable<StreamRecord> {
@@ -208,31 +194,45 @@ export class StreamLog implements Stream, LogView {
 
   /** Removes what the retention policy no longer keeps; whole segments, oldest first. */
   retain(): Promise<Retained> {
-    return this.#retention.run(roll => this.#takeTurn(() => this.#roll(roll)))
+    return this.#retention.run(roll => this.#turns.take(() => this.#roll(roll)))
+  }
+
+  /**
+   * Removes replaced records, now or when enough of them came together. Undefined when there was nothing to do. Rejects when the
+   * disk fails; what was there is in force then.
+   */
+  async compact(when: 'now' | 'due' = 'now'): Promise<CompactionStats | undefined> {
+    const compaction = this.#compaction
+    if (!compaction.wanted) return undefined
+    if (compaction.isDueForRoll) await this.#turns.take(() => this.#roll(() => this.#writer.roll()))
+    return when === 'now' || compaction.isDue ? compaction.run() : undefined
   }
 
   /** Removes the oldest segment whatever the policy says; the active one too, which is closed first. Nothing is left to remove: 0. */
   removeOldest(): Promise<Retained> {
-    return this.#retention.removeOldest(roll => this.#takeTurn(() => this.#roll(roll)))
+    return this.#retention.removeOldest(roll => this.#turns.take(() => this.#roll(roll)))
   }
 
   /**
    * From now on these settings count. Records that are there keep their partition; a source() made before keeps its own, so whoever
    * holds sources makes them anew. Segments that are open or closed keep their size.
    */
-  reconfigure({ key, partitions, retention, ack, segmentBytesMax }: StreamLogSettings): void {
-    Object.assign(this.#options, { key, partitions, retention, ack, segmentBytesMax })
+  reconfigure({ key, partitions, retention, cleanup, compaction, ack, segmentBytesMax }: StreamLogSettings): void {
+    Object.assign(this.#options, { key, partitions, retention, cleanup, compaction, ack, segmentBytesMax })
   }
 
   stats(): StreamStats {
-    return logStats(this)
+    const stats = logStats(this)
+    if (this.#compaction.wanted) stats.compaction = this.#compaction.stats
+    return stats
   }
 
   /** Syncs what is pending, closes the files and ends reads that follow. Rejects if that last sync fails; it is closed then too. */
   async close(): Promise<void> {
     // Before taking the turn: a run of retention may be waiting for one.
+    await this.#compaction.close()
     await this.#retention.close()
-    await this.#takeTurn(() => this.#close())
+    await this.#turns.take(() => this.#close())
   }
 
   changed(signal: AbortSignal): Promise<void> {
@@ -249,8 +249,13 @@ export class StreamLog implements Stream, LogView {
     })
   }
 
+  async stillHas(segment: Segment): Promise<boolean> {
+    return this.#segments.includes(segment)
+  }
+
   async noteDamage(segment: Segment, gap: Gap): Promise<void> {
-    if (!segment.addGap(gap)) return
+    // One that was removed while it was read needs no report: nobody will come to it any more.
+    if (!this.#segments.includes(segment) || !segment.addGap(gap)) return
     await quarantineGap(this.fileSystem, this.#options.logger, this.name, segment, gap)
     if (segment === this.#writer.active) return
     try {
@@ -373,14 +378,6 @@ export class StreamLog implements Stream, LogView {
       this.#state = 'failed'
       throw error
     }
-  }
-
-  #takeTurn(work: () => Promise<void>): Promise<void> {
-    const result = this.#turn.then(work)
-    this.#turn = result.catch(() => {
-      // Whoever called has the rejection; the next in line only waits for the end.
-    })
-    return result
   }
 
   #wake(): void {

@@ -42,6 +42,8 @@ export class Streams {
   #declared: readonly DeclaredStream[] = []
   readonly #timer: NodeJS.Timeout | undefined
   #retaining: Promise<void> = Promise.resolve()
+  /** One stream at a time, and apart from retention: a run may take long, and full disks do not wait. */
+  #compacting: Promise<void> | undefined
 
   /** Opens every declared stream, recovering those that were not closed. Streams on disk that are not declared are left alone. */
   static async open({ declarations, ...options }: StreamsOptions): Promise<Streams> {
@@ -74,6 +76,9 @@ export class Streams {
     if (retentionIntervalMs > 0) {
       this.#timer = setInterval(() => {
         this.#retaining = this.#retaining.then(() => this.retain())
+        this.#compacting ??= this.compact().finally(() => {
+          this.#compacting = undefined
+        })
       }, retentionIntervalMs)
       // Retention alone is no reason for a process to stay.
       this.#timer.unref()
@@ -154,11 +159,25 @@ export class Streams {
     }
   }
 
+  /** Compacts every stream that has enough to compact. Never rejects: what failed is tried again next time. */
+  async compact(): Promise<void> {
+    for (const { stream } of this.#declared) {
+      try {
+        await stream.compact('due')
+      } catch (error) {
+        const details = { stream: stream.name, err: error }
+        this.#options.logger.error(details, 'a stream could not be compacted; it stays as it was')
+      }
+    }
+  }
+
   /** Syncs and closes every stream. Rejects with the first stream's error, after all were closed. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.#retaining
+    // Closing a stream breaks off its compaction.
     const results = await Promise.allSettled(this.#declared.map(({ stream }) => stream.close()))
+    await this.#compacting
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 

@@ -31,6 +31,11 @@ t.test('the embedded default listens on loopback only and declares one stream', 
         key: 'clientId',
         partitions: 8,
         retention: { ageMs: 604_800_000, bytes: 10 * 1024 ** 3 },
+        cleanup: 'delete',
+        compaction: {
+          ...{ tombstoneAgeMs: 86_400_000, minDirtyRatio: 0.5, maxLagMs: 86_400_000 },
+          ...{ memoryBytes: 64 * 1024 ** 2, bytesPerSecond: 32 * 1024 ** 2 }
+        },
         ack: 'synced',
         segmentBytesMax: 64 * 1024 ** 2
       }

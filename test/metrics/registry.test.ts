@@ -13,7 +13,11 @@ const telemetry: StreamStats = {
   bytes: 4096,
   segments: 2,
   earliestTimestampMs: 1_700_000_000_500,
-  latestTimestampMs: 1_700_000_001_000
+  latestTimestampMs: 1_700_000_001_000,
+  compaction: {
+    ...{ running: false, dirtyRatio: 0.25, lastRunMs: 1_700_000_000_000, damagedSegments: 1 },
+    ...{ runs: 4, failures: 2, removedRecords: 30, reclaimedBytes: 512 }
+  }
 }
 const empty: StreamStats = {
   ...telemetry,
@@ -23,6 +27,7 @@ const empty: StreamStats = {
   earliestTimestampMs: undefined,
   latestTimestampMs: undefined
 }
+delete empty.compaction
 
 /** Samples of the exposition by `name{labels}`. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
@@ -87,6 +92,10 @@ t.test('streams, sessions and retained messages are asked at each scrape', async
   t.equal(samples.get('tributary_stream_earliest_timestamp_seconds{stream="telemetry"}'), 1_700_000_000.5)
   t.equal(samples.has('tributary_stream_earliest_timestamp_seconds{stream="empty"}'), false)
   t.equal(samples.get('tributary_stream_records{stream="empty"}'), 0)
+  t.equal(samples.get('tributary_stream_compaction_dirty_ratio{stream="telemetry"}'), 0.25)
+  t.equal(samples.get('tributary_stream_compaction_last_run_timestamp_seconds{stream="telemetry"}'), 1_700_000_000)
+  t.equal(samples.get('tributary_stream_compaction_reclaimed_bytes_total{stream="telemetry"}'), 512)
+  t.equal(samples.has('tributary_stream_compaction_runs_total{stream="empty"}'), false)
   t.equal(samples.get('tributary_subscriptions'), 9)
   t.equal(samples.get('tributary_retained_messages'), 4)
   t.equal(samples.get('tributary_storage_read_only'), 0)

@@ -1,7 +1,8 @@
 import { ChunkPool } from '../../lib/stream/chunk-pool.ts'
 import type { Offset, ReadOptions, StreamRecord } from '../../lib/stream/contract.ts'
 import type { FileSystem } from '../../lib/stream/file-system.ts'
-import { StreamLog, type StreamLogOptions } from '../../lib/stream/stream-log.ts'
+import { StreamLog } from '../../lib/stream/stream-log.ts'
+import { compactionDefaults, type StreamLogOptions } from '../../lib/stream/stream-log-options.ts'
 import type { Clock, Logger } from '../../lib/stream/surroundings.ts'
 
 export const LOG_FOLDER = '/streams/log'
@@ -50,6 +51,8 @@ export function openLog(fileSystem: FileSystem, options: Partial<StreamLogOption
     key: 'clientId',
     partitions: 4,
     retention: { ageMs: 0, bytes: 0 },
+    cleanup: 'delete',
+    compaction: compactionDefaults,
     ack: 'synced',
     segmentBytesMax: 64 * 1024,
     fileSystem,
