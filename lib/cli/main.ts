@@ -5,6 +5,7 @@ import { addApplyCommand } from './apply.ts'
 import { addCheckCommand } from './check.ts'
 import { addClientCommands } from './client.ts'
 import { type CliContext, CommandFailure, exitCodes } from './context.ts'
+import { addDeadLetterCommands } from './dead-letter.ts'
 import { addDemoCommand } from './demo.ts'
 import { addGroupCommands } from './group.ts'
 import { painter } from './paint.ts'
@@ -44,6 +45,7 @@ function buildProgram(context: CliContext): Command {
   addApplyCommand(program, context)
   addClientCommands(program, context)
   addGroupCommands(program, context)
+  addDeadLetterCommands(program, context)
   addPasswdCommand(program, context)
   return program
 }

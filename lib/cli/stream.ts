@@ -136,7 +136,7 @@ function columns(text: string): Column[] {
   return parsed
 }
 
-function topicFilter(text: string): string {
+export function topicFilter(text: string): string {
   const problem = topicFilterError(text)
   if (problem !== undefined)
     throw new InvalidArgumentError(`expected an MQTT topic filter such as devices/+/telemetry: ${problem}`)

@@ -216,7 +216,7 @@ export class Deliverer {
 
   #queueFull(session: BrokerSession, publication: Publication, qos: Qos): boolean {
     const { maxQueuedMessagesPerSession } = this.#context.limits
-    const error = `${maxQueuedMessagesPerSession} messages wait for the client (limits.maxQueuedMessagesPerSession)`
+    const error = `the queue of the client is full, it holds ${maxQueuedMessagesPerSession} (limits.maxQueuedMessagesPerSession)`
     return this.#context.lost.live('queue-full', session, publication, qos, error)
   }
 

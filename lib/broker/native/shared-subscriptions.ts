@@ -219,7 +219,7 @@ export class SharedSubscriptions {
 
   #queueFull({ name }: SharedGroup, publication: Publication): boolean {
     const { limits } = this.#context
-    const error = `${limits.maxQueuedMessagesPerSession} messages wait for the members (limits.maxQueuedMessagesPerSession)`
+    const error = `the backlog is full, it holds ${limits.maxQueuedMessagesPerSession} (limits.maxQueuedMessagesPerSession)`
     const { qos } = publication
     return this.#context.deadLetter({
       reason: 'queue-full',
