@@ -39,7 +39,20 @@ t.test('every key is printed with a comment, also those that are not set', async
   const text = renderConfig(defaultConfig())
   const lines = text.split('\n')
   const mqtt5 = ['features', 'responseTopicPrefix', 'serverReference']
-  const keys = ['data', 'listeners', 'admin', 'access', 'streams', 'ack', 'limits', ...mqtt5, 'log', 'shutdown']
+  const keys = [
+    'data',
+    'listeners',
+    'admin',
+    'access',
+    'streams',
+    'ack',
+    'deadLetter',
+    'storage',
+    'limits',
+    ...mqtt5,
+    'log',
+    'shutdown'
+  ]
   t.same(Object.keys(jsonSchema().properties ?? {}), keys)
   const set = keys.filter(key => key !== 'serverReference')
   for (const key of [...set, ...Object.keys(jsonSchema().properties?.limits?.properties ?? {})]) {
