@@ -7,6 +7,8 @@ import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
 import { reasonCode } from '../mqtt/reason-code.ts'
+import type { GroupDescription } from '../stream/groups/contract.ts'
+import type { ConsumerGroups } from '../stream/groups/groups.ts'
 import { aedesPacketOf, toPublishPacket } from './aedes-packet.ts'
 import { askHook } from './ask-hook.ts'
 import { aedesLimits, type BrokerLogger, type BrokerOptions, type Clock } from './broker-options.ts'
@@ -22,7 +24,6 @@ import { type BrokerFeatures, defaultFeatures } from './features.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
 import type { StreamChanges } from './native/stream-changes.ts'
-import type { GroupDescription } from './native/stream-groups.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
 import { TopicEmitter } from './topic-emitter.ts'
@@ -175,6 +176,7 @@ export class Broker extends Aedes {
 
   async #closeNative(native: NativeEngine): Promise<void> {
     for (const connection of this.connections) connection.suspend()
+    native.groups.close()
     await native.drain()
     this.closed = true
     const { serverReference } = this.opts
@@ -226,9 +228,15 @@ export class Broker extends Aedes {
     return describeClients(this.connections, this.#native?.context.sessions)
   }
 
+  /** Consumer groups of streams: to join one, and for operators. Native engine only. */
+  get groups(): ConsumerGroups {
+    if (this.#native === undefined) throw new TypeError('consumer groups need the native engine: give the broker a store')
+    return this.#native.groups
+  }
+
   /** Consumer groups of streams, those without members too. */
   describeGroups(): GroupDescription[] {
-    return this.#native?.describeGroups() ?? []
+    return this.#native?.groups.describe() ?? []
   }
 
   /** Adds, changes and removes streams while clients are connected; undefined without a `store`. */

@@ -27,6 +27,11 @@ export interface CommitMember {
   sync(before?: () => Promise<void> | undefined): Promise<void>
   /** Limits the next sync to what was written so far. */
   seal?(): void
+  /**
+   * An epoch is about to be synced: what was only noted so far is written now, once for the whole epoch. `dirty` must be true while
+   * there is such a note.
+   */
+  prepare?(): void
 }
 
 /** Why an epoch is not durable. What a failed store was given stays in its batch; what a failed stream was given is gone. */
@@ -146,6 +151,7 @@ export class GroupCommit {
     const storeFirst = this.#storeFirst
     this.#storeFirst = false
     let error: Error | undefined
+    this.#store?.prepare?.()
     const store = this.#store?.dirty ? this.#store : undefined
     // What arrives from here on belongs to the next epoch, in every file alike: a record must not overtake its packet id, which
     // would be in the store only with the commit after this one.

@@ -11,6 +11,8 @@ export type InflightState = 'sent' | 'released'
 export interface DeliverySource {
   /** The delivery of message `seq` is over. */
   settle(seq: number): void
+  /** The client got message `seq` and does not want it; without this it is over, like any other. */
+  decline?(seq: number, error: string): void
 }
 
 export interface InflightEntry {

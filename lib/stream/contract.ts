@@ -189,4 +189,9 @@ export interface Stream {
    */
   readBatches(options: ReadOptions): AsyncIterable<ReadBatch>
   stats(): StreamStats
+  /**
+   * Tells the listener before retention removes records, with the offset that is going to be the earliest one. What is returned ends
+   * that. A stream without retention may leave it out.
+   */
+  beforeRemoval?(listener: (earliestOffset: Offset) => void): () => void
 }

@@ -31,6 +31,8 @@ export class LogRetention {
   readonly #turns: Turns
   /** Removes what must not outlast the oldest segment. */
   readonly #before: () => Promise<void>
+  /** Told before records go, with the offset that is the earliest one then. */
+  readonly listeners = new Set<(earliestOffset: Offset) => void>()
   #run: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -92,6 +94,8 @@ export class LogRetention {
     await this.#before()
     // A segment that was full a moment ago may still be getting its index.
     await this.#writer.settle()
+    const { baseOffset } = this.#segments[count]!
+    for (const listener of this.listeners) listener(baseOffset)
     for (let i = 0; i < count; i++) {
       const segment = this.#segments.shift()!
       try {

@@ -1,5 +1,5 @@
 import { topicFilterError } from '../topic/filter.ts'
-import type { ReadFrom } from './contract.ts'
+import type { Offset, ReadFrom, Stream } from './contract.ts'
 
 /**
  * `earliest`, `latest`, an offset, an ISO 8601 date or time, or `@` and epoch milliseconds (a number alone is an offset);
@@ -40,4 +40,18 @@ export function parseStreamFilter(text: string): StreamFilter | string {
   const filter = rest.length === 0 ? '#' : rest.join('/')
   const error = topicFilterError(filter)
   return error === undefined ? { stream, from: start, filter } : error
+}
+
+/** Where a read begins; for a time that is found out by reading, so the earliest place it may be. */
+export function startsAt(start: ReadFrom, stream: Stream): Offset {
+  if (start === 'latest') return stream.nextOffset
+  if (typeof start === 'object' && 'offset' in start) return start.offset
+  return stream.stats().earliestOffset
+}
+
+/** The offset of the first record a read would yield; the stream's end when there is none. */
+export async function offsetAt(stream: Stream, from: ReadFrom): Promise<Offset> {
+  const end = stream.nextOffset
+  for await (const { offset } of stream.read({ from, limit: 1, onGap: () => {} })) return offset
+  return end
 }

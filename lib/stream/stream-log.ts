@@ -221,6 +221,12 @@ export class StreamLog implements Stream, LogView {
     Object.assign(this.#options, { key, partitions, retention, cleanup, compaction, ack, segmentBytesMax })
   }
 
+  beforeRemoval(listener: (earliestOffset: Offset) => void): () => void {
+    const { listeners } = this.#retention
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
   stats(): StreamStats {
     const stats = logStats(this)
     if (this.#compaction.wanted) stats.compaction = this.#compaction.stats

@@ -9,6 +9,7 @@ import type { BrokerLimits } from '../limits.ts'
 import type { BrokerSession } from './broker-session.ts'
 import { Burials } from './burials.ts'
 import { DeferredWrites } from './deferred-writes.ts'
+import type { SessionGroupPositions } from './group-positions.ts'
 import { LostDeliveries } from './lost-deliveries.ts'
 import type { StreamTargets } from './stream-targets.ts'
 import { TopicRoutes } from './topic-routes.ts'
@@ -19,6 +20,7 @@ export class NativeContext {
   readonly store: SessionStore
   readonly commit: GroupCommit
   readonly streams: StreamTargets
+  readonly positions: SessionGroupPositions
   readonly routes = new TopicRoutes()
   /** By Client Identifier. */
   readonly sessions = new Map<string, BrokerSession>()
@@ -33,11 +35,18 @@ export class NativeContext {
   readonly lost: LostDeliveries
   readonly burials = new Burials(this)
 
-  constructor(broker: Broker, store: SessionStore, commit: GroupCommit, streams: StreamTargets) {
+  constructor(
+    broker: Broker,
+    store: SessionStore,
+    commit: GroupCommit,
+    streams: StreamTargets,
+    positions: SessionGroupPositions
+  ) {
     this.broker = broker
     this.store = store
     this.commit = commit
     this.streams = streams
+    this.positions = positions
     this.counters = broker.counters
     this.limits = broker.limits
     this.lost = new LostDeliveries(this, broker.opts.deadLetters)

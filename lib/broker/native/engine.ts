@@ -2,6 +2,7 @@ import type { SessionStore } from '../../../persistence/contract.ts'
 import { GroupCommit } from '../../commit/group-commit.ts'
 import type { Frame } from '../../mqtt/frame.ts'
 import type { AckPacket, ConnectPacket, PublishPacket, SubscribePacket, UnsubscribePacket } from '../../mqtt/packet.ts'
+import type { ConsumerGroups } from '../../stream/groups/groups.ts'
 import { messageOf } from '../aedes-packet.ts'
 import type { Broker } from '../broker.ts'
 import type { Connection } from '../connection.ts'
@@ -10,6 +11,7 @@ import { admit } from './admission.ts'
 import type { BrokerSession } from './broker-session.ts'
 import { NativeContext } from './context.ts'
 import { Deliverer } from './deliver.ts'
+import { SessionGroupPositions } from './group-positions.ts'
 import { AckHandler } from './on-ack.ts'
 import { PublishHandler } from './on-publish.ts'
 import { SubscribeHandler } from './on-subscribe.ts'
@@ -20,7 +22,6 @@ import { Redelivery } from './redelivery.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
 import { StreamChanges } from './stream-changes.ts'
-import type { GroupDescription } from './stream-groups.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Wills } from './wills.ts'
@@ -48,8 +49,9 @@ export class NativeEngine implements Engine {
       store: {
         name: storeName,
         get dirty() {
-          return store.dirty
+          return store.dirty || positions.waiting
         },
+        prepare: () => positions.write(),
         sync: before => store.commit(before)
       },
       ahead: broker.opts.deadLetters?.log,
@@ -64,12 +66,9 @@ export class NativeEngine implements Engine {
         broker.opts.onCommit?.(member.name, err)
       }
     })
-    this.context = new NativeContext(
-      broker,
-      store,
-      commit,
-      new StreamTargets(streams, ackRules, broker.opts.deadLetters?.log?.stream)
-    )
+    const positions = new SessionGroupPositions(store, commit, () => broker.clock.now())
+    const targets = new StreamTargets(streams, ackRules, broker.opts.deadLetters?.log?.stream)
+    this.context = new NativeContext(broker, store, commit, targets, positions)
     this.#deliverer = new Deliverer(this.context)
     this.#subscriptions = new Subscriptions(this.context, this.#deliverer)
     this.streamChanges = new StreamChanges(this.context, this.#subscriptions)
@@ -141,6 +140,7 @@ export class NativeEngine implements Engine {
   sweep(nowMs: number): void {
     this.#sessions.sweep(nowMs)
     this.#wills.sweep(nowMs)
+    this.groups.sweep(nowMs)
   }
 
   sendTo(connection: Connection, packet: PublishPacket, done: Done): void {
@@ -178,13 +178,14 @@ export class NativeEngine implements Engine {
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
   }
 
-  describeGroups(): GroupDescription[] {
-    return this.#subscriptions.streams.groups.describe()
+  get groups(): ConsumerGroups {
+    return this.#subscriptions.streams.groups.groups
   }
 
   /** After the last drain(). */
   stop(): void {
     this.context.stopped = true
+    this.context.positions.stop()
     this.context.commit.stop()
   }
 

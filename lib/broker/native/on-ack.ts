@@ -1,5 +1,6 @@
 import type { AckPacket } from '../../mqtt/packet.ts'
 import { reasonCode } from '../../mqtt/reason-code.ts'
+import type { DeliverySource } from '../../session/inflight-window.ts'
 import type { Connection } from '../connection.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
@@ -39,6 +40,7 @@ export class AckHandler {
     // An unknown id is what a client sends that acknowledges twice; harmless. The wrong type for a known id is not.
     if (entry === undefined) return
     if (entry.qos !== 1) return connection.protocolError(reasonCode.protocolError, 'PUBACK for a QoS 2 delivery [MQTT-4.3.3-3]')
+    if (packet.reasonCode >= 0x80 && entry.source?.decline !== undefined) this.#decline(session, packet, entry.source, entry.seq)
     this.#complete(connection, session, packet)
   }
 
@@ -80,6 +82,14 @@ export class AckHandler {
     const { broker } = this.#context
     if (broker.hasAckListener) broker.emit('ack', { cmd: 'publish', messageId: packet.messageId }, connection)
     this.#pump.pump(session)
+  }
+
+  /** The delivery is over either way [MQTT-4.4.0-2]; whose message it was decides what becomes of that. */
+  #decline(session: BrokerSession, packet: AckPacket, source: DeliverySource, seq: number): void {
+    const { reasonString } = packet.properties
+    const code = `0x${packet.reasonCode.toString(16)}`
+    session.inflight.complete(packet.messageId)
+    source.decline?.(seq, `refused by ${session.clientId} with reason code ${code}${reasonString ? `: ${reasonString}` : ''}`)
   }
 
   /** The publisher releases a QoS 2 packet id [MQTT-4.3.3-11]. */

@@ -21,6 +21,7 @@ export async function recover(
 ): Promise<void> {
   const missing: Missing[] = []
   const all: LoadedSession[] = []
+  const clients: LoadedSession[] = []
   const log = context.broker.opts.deadLetters?.log
   for await (const loaded of context.store.loadSessions()) {
     if (isLetterNotes(loaded)) log?.restore(loaded)
@@ -30,7 +31,11 @@ export async function recover(
   let finished = 0
   for (const loaded of all) {
     if (letters !== undefined) finished += await finishRemovals(context.store, loaded, letters)
-    if (context.burials.restore(loaded) || subscriptions.restoreBacklog(loaded)) continue
+    if (!context.burials.restore(loaded) && !subscriptions.restoreBacklog(loaded)) clients.push(loaded)
+  }
+  // What sessions are members of comes first, whatever the order in the store: a member must find its group as it was.
+  subscriptions.backlogsRestored()
+  for (const loaded of clients) {
     sessions.restore(loaded)
     await collectMissing(context, loaded, missing)
   }

@@ -1,4 +1,5 @@
 import { reasonCode } from '../../mqtt/reason-code.ts'
+import { PartitionClaim } from '../../stream/groups/partition.ts'
 import { parseStreamFilter } from '../../stream/read-from.ts'
 import { parseSharedFilter } from '../../topic/filter.ts'
 import type { BrokerSession, RoutedSubscription } from './broker-session.ts'
@@ -45,7 +46,7 @@ export class StreamChanges {
   change(routed: RoutedStream): void {
     this.#context.streams.put(routed)
     this.#renewRoutes()
-    this.#subscriptions.streams.groups.repartition(routed.stream)
+    this.#subscriptions.streams.groups.groups.repartition(routed.stream)
   }
 
   /**
@@ -57,13 +58,13 @@ export class StreamChanges {
     streams.delete(name)
     this.#renewRoutes()
     for (const session of sessions.values()) this.#endReadings(name, session)
-    this.#subscriptions.streams.groups.removeStream(name)
+    this.#subscriptions.streams.groups.groups.removeStream(name)
     await commit.removeStream(name)
   }
 
   readers(name: string): StreamReader[] {
     const readers: StreamReader[] = []
-    for (const { stream, group, filter, partitions } of this.#subscriptions.streams.groups.describe()) {
+    for (const { stream, group, filter, partitions } of this.#subscriptions.streams.groups.groups.describe()) {
       if (stream !== name) continue
       readers.push({ kind: 'group', name: group, filter, position: Math.min(...partitions.map(({ position }) => position)) })
     }
@@ -86,7 +87,8 @@ export class StreamChanges {
       if (session.stored) this.#context.store.deleteSubscription(session.key, subscription.filter)
       if (session.inflightCount === 0) continue
       for (const [packetId, { source }] of [...session.inflight.entries()]) {
-        if (source === (reading as object | undefined)) session.inflight.complete(packetId)
+        const read = source instanceof PartitionClaim ? source.member : source
+        if (read === (reading as object | undefined)) session.inflight.complete(packetId)
       }
     }
     this.#context.commit.schedule()

@@ -1,5 +1,6 @@
 import type { DeliverySource } from '../../session/inflight-window.ts'
 import type { Offset, ReadFrom, Stream, StreamRecord } from '../../stream/contract.ts'
+import { startsAt } from '../../stream/read-from.ts'
 import type { RoutedSubscription } from './broker-session.ts'
 
 /** A subscription that reads a stream: what of it, from where, and how far it is. */
@@ -21,6 +22,8 @@ export interface Reading {
   takes(record: StreamRecord): boolean
   /** It goes out; with `awaited` it counts as delivered when the source settles it. */
   taken(record: StreamRecord, awaited: boolean): DeliverySource
+  /** Which attempt it is to send the record, from 1 on; asked before it is taken. Without this it is the first. */
+  attempt?(record: StreamRecord): number
   /** The first records were found. */
   began(): void
   /** Everything below `next` was looked at. */
@@ -87,11 +90,4 @@ export class StreamReading implements Reading, DeliverySource {
     this.#sent.delete(offset)
     if (this.position !== before) this.#moved(this)
   }
-}
-
-/** Where a read begins; for a time that is found out by reading, so the earliest place it may be. */
-export function startsAt(start: ReadFrom, stream: Stream): Offset {
-  if (start === 'latest') return stream.nextOffset
-  if (typeof start === 'object' && 'offset' in start) return start.offset
-  return stream.stats().earliestOffset
 }

@@ -81,20 +81,20 @@ function userProperty(name: string, value: string): string {
   return `&\0${String.fromCharCode(name.length)}${name}\0${String.fromCharCode(value.length)}${value}`
 }
 
+/** From the second attempt on, members of a consumer group are told which one it is: such a record may have been worked on before. */
+export function withAttempt(properties: Buffer, attempt: number): Buffer {
+  return Buffer.concat([properties, Buffer.from(userProperty('attempt', String(attempt)), 'latin1')])
+}
+
 /** The record as the forward hook shows it to this client; undefined = not at all. */
 export function recordShownTo(broker: Broker, connection: Connection, record: StreamRecord): StreamRecord | undefined {
   if (!broker.hasForwardHook) return record
-  const { topic, payload, qos, retain, properties, expiresAtMs, timestampMs, clientId } = record
-  const message: Message = {
-    topic,
-    payload,
-    qos,
-    retain,
-    properties,
-    expiresAtMs,
-    publishedAtMs: timestampMs,
-    publisherId: clientId
-  }
-  const shown = forwarded(broker, connection, message)
+  const shown = forwarded(broker, connection, recordMessage(record))
   return shown && { ...record, topic: shown.topic, payload: shown.payload, properties: shown.properties }
+}
+
+/** The message that a record was. */
+export function recordMessage(record: StreamRecord): Message {
+  const { topic, payload, qos, retain, properties, expiresAtMs, timestampMs, clientId } = record
+  return { topic, payload, qos, retain, properties, expiresAtMs, publishedAtMs: timestampMs, publisherId: clientId }
 }

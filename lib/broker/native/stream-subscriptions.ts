@@ -13,7 +13,7 @@ import type { OutgoingPublish } from './publish-writer.ts'
 import { GroupReading } from './stream-group.ts'
 import { StreamGroups } from './stream-groups.ts'
 import { type Reading, StreamReading } from './stream-reading.ts'
-import { recordPacket, recordShownTo } from './stream-record.ts'
+import { recordPacket, recordShownTo, withAttempt } from './stream-record.ts'
 
 /** Is this Topic Filter one that reads a stream, alone or in a group? */
 export function readsStream(filter: string): boolean {
@@ -63,9 +63,8 @@ export class StreamSubscriptions {
   exceedsGroups(filter: string): boolean {
     const shared = parseSharedFilter(filter)
     const parsed = parseStreamFilter(shared?.filter ?? filter)
-    return (
-      shared !== undefined && typeof parsed === 'object' && this.groups.wouldExceed(shared.group, parsed.stream, parsed.filter)
-    )
+    if (shared === undefined || typeof parsed === 'string') return false
+    return this.groups.wouldExceed({ stream: parsed.stream, group: shared.group, filter: parsed.filter })
   }
 
   /** A SUBSCRIBE was granted: the reading begins where it says, once online() is called. */
@@ -113,13 +112,13 @@ export class StreamSubscriptions {
   remove({ session, filter }: RoutedSubscription): void {
     const reading = session.readings?.get(filter)
     if (reading === undefined) return
-    this.#leave(reading, session)
+    this.#leave(reading)
     session.readings!.delete(filter)
   }
 
-  #leave(reading: Reading, session: BrokerSession): void {
+  #leave(reading: Reading): void {
     stop(reading)
-    if (reading instanceof GroupReading) reading.group.leave(reading, session)
+    if (reading instanceof GroupReading) reading.leave()
     else if (reading.next !== undefined) reading.passed(reading.next)
   }
 
@@ -142,7 +141,7 @@ export class StreamSubscriptions {
 
   /** The connection is over, or the session. */
   offline(session: BrokerSession): void {
-    for (const reading of session.readings?.values() ?? []) this.#leave(reading, session)
+    for (const reading of session.readings?.values() ?? []) this.#leave(reading)
   }
 
   /** The window may be open again. */
@@ -186,6 +185,8 @@ export class StreamSubscriptions {
           this.#send(reading, session, connection, record, gap)
           gap = undefined
         }
+        // The reading began anew elsewhere while records of this batch were handed out.
+        if (signal.aborted) return
         reading.passed(nextOffset)
       }
     } catch (error) {
@@ -236,6 +237,8 @@ export class StreamSubscriptions {
     const shown = recordShownTo(this.#context.broker, connection, record)
     if (shown === undefined) return
     const packet = recordPacket(shown, subscription, stream.name, gap, this.#context.now())
+    const attempt = reading.attempt?.(record) ?? 1
+    if (attempt > 1 && session.version === 5) packet.properties = withAttempt(packet.properties, attempt)
     const source = reading.taken(record, subscription.qos > 0)
     if (subscription.qos === 0) {
       this.#deliverer.send(connection, packet)

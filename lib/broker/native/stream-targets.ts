@@ -1,4 +1,5 @@
 import type { RecordSource, Stream } from '../../stream/contract.ts'
+import { defaultGroupSettings, type GroupSettings } from '../../stream/groups/contract.ts'
 import { topicMatches } from '../../topic/filter.ts'
 
 export type AckMode = 'synced' | 'written' | 'received'
@@ -8,6 +9,8 @@ export interface RoutedStream {
   readonly stream: Stream
   readonly filter: string
   readonly ack: AckMode
+  /** How consumer groups of the stream treat what they cannot process; default as in defaultGroupSettings. */
+  readonly groups?: GroupSettings
 }
 
 /** One (topic, publisher) pair's way into one stream. */
@@ -75,6 +78,10 @@ export class StreamTargets {
 
   get(name: string): Stream | undefined {
     return this.#streams.find(({ stream }) => stream.name === name)?.stream ?? (name === this.#own?.name ? this.#own : undefined)
+  }
+
+  groupSettings(name: string): GroupSettings {
+    return this.#streams.find(({ stream }) => stream.name === name)?.groups ?? defaultGroupSettings
   }
 
   /** Bytes that wait for their sync over all streams. */

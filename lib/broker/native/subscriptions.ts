@@ -39,6 +39,11 @@ export class Subscriptions {
     return this.shared.restore(loaded) || this.streams.groups.restore(loaded)
   }
 
+  /** After what does not belong to one client was restored, before sessions are. */
+  backlogsRestored(): void {
+    this.streams.groups.groups.restore()
+  }
+
   /** After all sessions were restored. */
   restored(): void {
     this.shared.restored()

@@ -202,3 +202,47 @@ t.test('groups beyond maxStreamGroups are refused; those that exist take members
   const other = await connect(broker, 'b')
   t.same((await other.subscribe('$share/one/$stream/telemetry', 1)).granted, [1])
 })
+
+t.test('a member that comes and goes while partitions wait to be handed to it leaves no gap', async t => {
+  const broker = await start(t)
+  await publish(broker, 1, 3)
+  const staying = await connect(broker, 'staying')
+  await staying.subscribe(group, 1)
+  const first: AnyPacket[] = []
+  while (first.length < devices.length * 3) first.push(await staying.expect('publish'))
+  const coming = await connect(broker, 'coming')
+  await coming.subscribe(group, 1)
+  // Read while its partitions wait for the other member, and passed over.
+  await publish(broker, 4, 5)
+  const kept: AnyPacket[] = await staying.ping()
+  await coming.disconnect()
+  for (const { messageId } of [...first, ...kept]) staying.send({ cmd: 'puback', messageId })
+  while (first.length + kept.length < devices.length * 5) {
+    const packet = await staying.expect('publish')
+    staying.send({ cmd: 'puback', messageId: packet.messageId })
+    kept.push(packet)
+  }
+  const got = kept.map(({ topic, payload }) => `${topic} ${payload}`).sort()
+  t.same(got, devices.flatMap(id => ['4', '5'].map(n => `devices/${id} ${n}`)).sort(), 'each of the later ones, once')
+})
+
+t.test('a group is where it was after a restart, also when a member with a session comes back', async t => {
+  let broker = await start(t)
+  await publish(broker, 1, 4)
+  const options = { clean: false, properties: { sessionExpiryInterval: 1000 } }
+  const before = new Members()
+  const member = await before.join(broker, 'member', group, options)
+  await before.received(devices.length * 4)
+  await member.client.ping()
+  await member.client.disconnect()
+  await publish(broker, 5, 5)
+  broker = await broker.restart(t)
+  const { client } = await RawClient.connect(broker.port, { version: 5, clientId: 'member', ...options })
+  const got: string[] = []
+  while (got.length < devices.length) {
+    const packet = await client.expect('publish')
+    client.send({ cmd: 'puback', messageId: packet.messageId })
+    got.push(String(packet.payload))
+  }
+  t.same(got, new Array(devices.length).fill('5'), 'what it had acknowledged does not come again')
+})
