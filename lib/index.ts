@@ -43,6 +43,10 @@ export type { ServerAddress, ServerOptions } from './server.ts'
 export { Server } from './server.ts'
 export type { ReadBatch, ReadFrom, ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
 export type { StreamDeclaration } from './stream/declaration.ts'
+export type { BatchOptions, GroupConsumer, RecordPosition } from './stream/groups/consumer.ts'
+export type { GroupDescription, GroupSettings } from './stream/groups/contract.ts'
+export type { ConsumerGroups, GroupReference, JoinOptions } from './stream/groups/groups.ts'
+export type { ResetOptions, ResetResult } from './stream/groups/reset.ts'
 export { Streams } from './stream/streams.ts'
 
 /**

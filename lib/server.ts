@@ -20,6 +20,7 @@ import { Counters, countUp } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
 import type { Stream } from './stream/contract.ts'
 import { NodeFileSystem } from './stream/file-system.ts'
+import type { ConsumerGroups } from './stream/groups/groups.ts'
 import { StorageGuard } from './stream/storage-guard.ts'
 import { Streams } from './stream/streams.ts'
 import { silentLogger, systemClock } from './stream/surroundings.ts'
@@ -72,6 +73,11 @@ export class Server {
       await cleanup.run()
       throw error
     }
+  }
+
+  /** Consumer groups of streams: to join one in this process, and to look after them. */
+  get groups(): ConsumerGroups {
+    return this.broker.groups
   }
 
   get addresses(): ServerAddress[] {
@@ -200,12 +206,19 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   })
   const sources = {
     problems: () => health.problems(),
-    renderMetrics: () => metrics.renderMetrics(),
+    renderMetrics: async () => {
+      await broker.groups.measureAges()
+      return metrics.renderMetrics()
+    },
     streams: readable,
     declaration: (name: string) => streams.declaration(name),
     applied,
     clients: () => broker.describeClients(),
-    groups: () => broker.describeGroups(),
+    groups: async () => {
+      await broker.groups.measureAges()
+      return broker.describeGroups()
+    },
+    groupControl: broker.groups,
     deadLetters
   }
   if (config.admin !== false) {

@@ -1,8 +1,9 @@
 import type { DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
 import type { RetentionPolicy, Stream } from '../stream/contract.ts'
+import type { GroupJson } from './group-schemas.ts'
 import type { AppliedSource } from './routes-apply.ts'
 import type { ClientJson } from './routes-clients.ts'
-import type { GroupJson } from './routes-groups.ts'
+import type { GroupControl } from './routes-groups.ts'
 
 /** What the admin server shows and changes: one narrow member per room. */
 export interface AdminSources {
@@ -16,9 +17,11 @@ export interface AdminSources {
   readonly applied: AppliedSource
   clients(): readonly ClientJson[]
   /** Consumer groups of streams. */
-  groups(): readonly GroupJson[]
   /** Undefined when none are kept. */
   readonly deadLetters?: DeadLetterDesk | undefined
+  groups(): readonly GroupJson[] | Promise<readonly GroupJson[]>
+  /** What is done with them; without it they are only shown. */
+  readonly groupControl?: GroupControl | undefined
 }
 
 /** How a stream was declared, as far as it is shown. */

@@ -22,7 +22,7 @@ const beginning = z
     ...examples('earliest', '1200', '2026-05-01T12:00:00Z', '@1795428000000')
   })
 
-const topicFilter = z
+export const topicFilter = z
   .string()
   .superRefine((text, context) => {
     const problem = topicFilterError(text)
@@ -43,7 +43,7 @@ const recordsQuery = z.strictObject({
 
 export type RecordsQuery = z.output<typeof recordsQuery>
 
-const recordSchema = z
+export const recordSchema = z
   .object({
     offset: z.number(),
     partition: z.number(),

@@ -26,3 +26,10 @@ export function formatAge(time: string | null, nowMs: number): string {
   for (const [name, size] of ageUnits) if (seconds >= size) return `${Math.floor(seconds / size)} ${name} ago`
   return 'just now'
 }
+
+/** Seconds as a length of time: `2.5 s`, `3 min`; `-` when it is not known. */
+export function formatSeconds(seconds: number | undefined): string {
+  if (seconds === undefined) return '-'
+  for (const [name, size] of ageUnits) if (size > 1 && seconds >= size) return `${Math.floor(seconds / size)} ${name}`
+  return `${Number(seconds.toFixed(1))} s`
+}

@@ -91,6 +91,14 @@ export interface AccessConfig {
 /** What an acknowledgement waits for: data on disk, data handed to the operating system, or nothing. */
 export type AckMode = 'synced' | 'written' | 'received'
 
+/** How consumer groups treat what is not acknowledged; as lib/stream/groups takes it. */
+export interface GroupsConfig {
+  maxDeliveryAttempts: number
+  ackTimeoutMs: number
+  retryDelayMs: number
+  refused: 'dead-letter' | 'retry'
+}
+
 export interface StreamConfig {
   filter: string
   key: 'clientId' | 'topic'
@@ -106,6 +114,7 @@ export interface StreamConfig {
     memoryBytes: number
     bytesPerSecond: number
   }
+  groups: GroupsConfig
   ack: AckMode
   segmentBytesMax: number
 }

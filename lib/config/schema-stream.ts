@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { choice, duration, size, topicFilter, whole } from './schema-fields.ts'
+import { groupsSchema } from './schema-groups.ts'
 
 const YEAR_MS = 365 * 86_400_000
 const KIB = 1024
@@ -73,6 +74,7 @@ const streamSchema = z.strictObject({
   ack: choice(...ackModes)
     .prefault('synced')
     .meta({ description: ackDescription }),
+  groups: groupsSchema,
   segmentBytes: size(4 * KIB, 4 * KIB ** 3)
     .prefault('64MiB')
     .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' })

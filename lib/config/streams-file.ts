@@ -54,10 +54,17 @@ export function parseStreamsFile(text: string, file: string): StreamsFile {
 }
 
 /** Settings back in the words of the file, every default filled in. */
-export function streamWords({ segmentBytesMax, retention, compaction, ...rest }: StreamConfig): StreamWords {
+export function streamWords({ segmentBytesMax, retention, compaction, groups, ...rest }: StreamConfig): StreamWords {
   const { tombstoneAgeMs, minDirtyRatio, maxLagMs, memoryBytes, bytesPerSecond } = compaction
+  const { maxDeliveryAttempts, ackTimeoutMs, retryDelayMs, refused } = groups
   return {
     ...rest,
+    groups: {
+      maxDeliveryAttempts,
+      ackTimeout: ackTimeoutMs && formatDuration(ackTimeoutMs),
+      retryDelay: retryDelayMs && formatDuration(retryDelayMs),
+      refused
+    },
     retention: { age: retention.ageMs && formatDuration(retention.ageMs), bytes: retention.bytes && formatSize(retention.bytes) },
     compaction: {
       tombstoneAge: tombstoneAgeMs && formatDuration(tombstoneAgeMs),

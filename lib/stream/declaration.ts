@@ -1,5 +1,6 @@
 import { TributaryError } from '../errors.ts'
 import type { AckMode, Cleanup, CompactionPolicy, RetentionPolicy } from './contract.ts'
+import type { GroupSettings } from './groups/contract.ts'
 import type { KeyField } from './key-partition.ts'
 import { retentionOf } from './retention.ts'
 import { compactionDefaults, type StreamLogSettings } from './stream-log-options.ts'
@@ -20,6 +21,8 @@ export interface StreamDeclaration {
   ack: AckMode
   /** Default 64 MiB, but at most an eighth of `retention.bytes`, so that retention has something to cut. */
   segmentBytesMax?: number
+  /** How consumer groups treat what is not acknowledged; default defaultGroupSettings. */
+  groups?: GroupSettings
 }
 
 const SEGMENT_BYTES_MAX = 64 * 1024 * 1024

@@ -5,6 +5,7 @@ import { ChunkPool } from './chunk-pool.ts'
 import type { AckMode } from './contract.ts'
 import { demandValid, logSettings, type StreamDeclaration } from './declaration.ts'
 import { type FileSystem, NodeFileSystem, systemCode } from './file-system.ts'
+import { defaultGroupSettings, type GroupSettings } from './groups/contract.ts'
 import { StreamLog } from './stream-log.ts'
 import { type Clock, type Logger, silentLogger, systemClock } from './surroundings.ts'
 
@@ -26,6 +27,7 @@ export interface DeclaredStream {
   readonly stream: StreamLog
   readonly filter: string
   readonly ack: AckMode
+  readonly groups: GroupSettings
 }
 
 const RETENTION_INTERVAL_MS = 60_000
@@ -121,13 +123,13 @@ export class Streams {
 
   /** From now on the stream is as this declaration says; records that are there stay as they are. */
   change(declaration: StreamDeclaration): DeclaredStream {
-    const { name, filter, ack } = declaration
+    const { name, filter, ack, groups = defaultGroupSettings } = declaration
     const stream = this.get(name)
     if (stream === undefined) throw new TributaryError('TRB_STREAM_UNKNOWN', `there is no stream ${name} to change`)
     demandValid([...[...this.#declarations.values()].filter(other => other.name !== name), declaration])
     stream.reconfigure(logSettings(declaration))
     this.#declarations.set(name, declaration)
-    const changed = { stream, filter, ack }
+    const changed = { stream, filter, ack, groups }
     this.#declared = this.#declared.map(one => (one.stream === stream ? changed : one))
     return changed
   }
@@ -182,14 +184,14 @@ export class Streams {
   }
 
   async #open(declaration: StreamDeclaration): Promise<DeclaredStream> {
-    const { name, filter, ack } = declaration
+    const { name, filter, ack, groups = defaultGroupSettings } = declaration
     const { folder, fileSystem, clock, logger, onSync } = this.#options
     const stream = await StreamLog.open({
       ...logSettings(declaration),
       ...{ name, fileSystem, clock, logger, pool: this.#pool, onSync },
       folder: join(folder, name)
     })
-    const opened = { stream, filter, ack }
+    const opened = { stream, filter, ack, groups }
     this.#declarations.set(name, declaration)
     this.#declared = [...this.#declared, opened]
     return opened

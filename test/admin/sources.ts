@@ -1,6 +1,7 @@
 import type { AdminSources } from '../../lib/admin/contract.ts'
+import type { GroupJson } from '../../lib/admin/group-schemas.ts'
 import type { ClientJson } from '../../lib/admin/routes-clients.ts'
-import type { GroupJson } from '../../lib/admin/routes-groups.ts'
+import { TributaryError } from '../../lib/errors.ts'
 import type { Stream } from '../../lib/stream/contract.ts'
 
 /** What an admin server shows in a test: nothing but what is given. */
@@ -19,12 +20,24 @@ export function adminSources(streams: readonly Stream[], overrides: Partial<Admi
     applied: { apply: unused, planChange: unused },
     clients: () => [],
     groups: () => [],
+    groupControl: noGroups,
     ...overrides
   }
 }
 
 function unused(): Promise<never> {
   return Promise.reject(new Error('this test has no applied streams'))
+}
+
+const unknown = async (): Promise<never> => {
+  throw new TributaryError('TRB_GROUP_UNKNOWN', 'there are no groups here')
+}
+
+const noGroups: NonNullable<AdminSources['groupControl']> = {
+  describeOne: unknown,
+  reset: unknown,
+  remove: unknown,
+  leases: { poll: unknown, commit: unknown, leave: () => false }
 }
 
 export function clientJson(clientId: string, extra: Partial<ClientJson> = {}): ClientJson {
@@ -43,5 +56,6 @@ export function clientJson(clientId: string, extra: Partial<ClientJson> = {}): C
 }
 
 export function groupJson(group: string, extra: Partial<GroupJson> = {}): GroupJson {
-  return { stream: 'telemetry', group, filter: '#', members: [], lag: 0, partitions: [], ...extra }
+  const counts = { end: 0, lag: 0, committed: 0, redelivered: 0, deadLetters: 0, lost: 0 }
+  return { stream: 'telemetry', group, filter: '#', members: [], partitions: [], ...counts, ...extra }
 }

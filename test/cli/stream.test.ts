@@ -19,26 +19,12 @@ const clients = [
   clientJson('evil\u001b[2J', { connected: false })
 ]
 
-const groups = [
-  {
-    stream: 'telemetry',
-    group: 'workers',
-    filter: '#',
-    members: ['pump-7'],
-    lag: 1_500,
-    partitions: [
-      { partition: 0, position: 1_200, member: 'pump-7' },
-      { partition: 1, position: 7, member: undefined }
-    ]
-  }
-]
-
 async function open(t: { teardown(fn: () => unknown): unknown }) {
   const stream = new MemoryStream('telemetry')
   const server = await openAdminServer({
     host: '127.0.0.1',
     port: 0,
-    sources: adminSources([stream], { clients: () => clients, groups: () => groups })
+    sources: adminSources([stream], { clients: () => clients })
   })
   t.teardown(() => server.close())
   const terminal = new Terminal()
@@ -205,18 +191,4 @@ t.test('client ls is a table, and JSON on request', async t => {
   const json = new Terminal()
   t.equal(await json.run('client', 'ls', '--json', '--admin', (await open(t)).server.url), 0)
   t.match(JSON.parse(json.out.text), [{ clientId: 'pump-7' }, {}])
-})
-
-t.test('group ls is a table of groups and their lag, or of partitions and who reads them', async t => {
-  const { terminal, run } = await open(t)
-  t.equal(await run('group', 'ls'), 0)
-  t.equal(terminal.out.text, 'STREAM     GROUP    FILTER  MEMBERS    LAG\ntelemetry  workers  #             1  1,500\n')
-  const other = await open(t)
-  t.equal(await other.run('group', 'ls', '--partitions'), 0)
-  t.equal(
-    other.terminal.out.text,
-    'STREAM     GROUP    FILTER  PARTITION  POSITION  MEMBER\n' +
-      'telemetry  workers  #               0     1,200  pump-7\n' +
-      'telemetry  workers  #               1         7  -\n'
-  )
 })

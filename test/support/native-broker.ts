@@ -11,8 +11,9 @@ import { DeadLetterLog } from '../../lib/dead-letter/dead-letter-log.ts'
 import { type KeptLetter, readLetter } from '../../lib/dead-letter/letter-record.ts'
 import { type OpenLetterStream, openDeadLetterStream } from '../../lib/dead-letter/open.ts'
 import { Counters } from '../../lib/metrics/counters.ts'
-import type { Stream, StreamRecord } from '../../lib/stream/contract.ts'
+import type { RetentionPolicy, Stream, StreamRecord } from '../../lib/stream/contract.ts'
 import type { FileSystem } from '../../lib/stream/file-system.ts'
+import { defaultGroupSettings, type GroupSettings } from '../../lib/stream/groups/contract.ts'
 import { Streams } from '../../lib/stream/streams.ts'
 import type { SessionStore } from '../../persistence/contract.ts'
 import type { OpenDb } from '../../persistence/database.ts'
@@ -35,6 +36,9 @@ export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'stream
   folder?: string
   ack?: AckMode
   streamFilter?: string
+  /** How consumer groups treat what is not acknowledged. */
+  groups?: Partial<GroupSettings>
+  retention?: RetentionPolicy
   /** Puts something between the broker and its store, or a stream. */
   wrapStore?: (store: SessionStore) => SessionStore
   wrapStream?: (stream: Stream) => Stream
@@ -96,6 +100,8 @@ export class TestBroker {
     const {
       ack = 'synced',
       streamFilter = 'devices/#',
+      groups,
+      retention = { ageMs: 0, bytes: 0 },
       wrapStore,
       wrapStream,
       peer,
@@ -110,8 +116,9 @@ export class TestBroker {
       filter: streamFilter,
       key: 'clientId' as const,
       partitions: 4,
-      retention: { ageMs: 0, bytes: 0 },
-      ack
+      retention,
+      ack,
+      groups: { ...defaultGroupSettings, ...groups }
     }
     const streams = await Streams.open({
       folder: join(folder, 'streams'),
@@ -135,7 +142,7 @@ export class TestBroker {
       ...(deadLetters ? { deadLetters } : {}),
       counters,
       store: wrapped,
-      streams: streams.all().map(stream => ({ stream: wrapStream ? wrapStream(stream) : stream, filter: streamFilter, ack }))
+      streams: streams.declared().map(({ stream, ...one }) => ({ ...one, stream: wrapStream ? wrapStream(stream) : stream }))
     })
     await broker.listen()
     const server = createServer(socket => broker.accept(socket, undefined, peer))

@@ -89,6 +89,7 @@ export class GroupConsumer implements AsyncIterable<StreamRecord> {
       if (list instanceof TributaryError) return Promise.reject(list)
       for (const { partition, offset } of list) this.#member.commit(partition, offset)
     }
+    this.#member.lookedAt()
     return this.#synced()
   }
 

@@ -126,6 +126,7 @@ export class GroupLeases {
     for (const { partition, offset, error } of refused) {
       member.refuse(partition, offset, error ?? `refused by ${request.member}`)
     }
+    member.lookedAt()
     await this.#surroundings.positions.synced()
     return { inFlight: member.reader.inFlight }
   }

@@ -102,6 +102,12 @@ export class PullMember implements GroupMember {
     return this.group.partition(partition).attemptsOf(offset) + 1
   }
 
+  /** After a commit: partitions without records in between are as far as the reading is, so that lag says what there is to do. */
+  lookedAt(): void {
+    const record = this.#batch?.records[this.#at]
+    if (record !== undefined) this.reader.passed(record.offset)
+  }
+
   /** Undefined when all of these are this member's; otherwise the first that is not. */
   notOwned(partitions: Iterable<number>): NotOwned | undefined {
     this.group.late(this)
