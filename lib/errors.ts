@@ -3,7 +3,7 @@
  * expired message) are values, not errors. `docs/errors.md` lists every code; a test keeps the two equal.
  */
 export const errorCodes = {
-  TRB_ACCESS_FILE_INVALID: 'A password file, ACL file or hooks module could not be read as what it should be.',
+  TRB_ACCESS_FILE_INVALID: 'A password file, token file, ACL file or hooks module could not be read as what it should be.',
   TRB_ACCESS_UNAVAILABLE: 'An access decision could not be made (not the same as a refusal): a store or hook failed.',
   TRB_ADMIN_UNREACHABLE: 'A command needs the admin listener of a running broker and could not reach it.',
   TRB_APPLY_REFUSED: 'A set of streams was not applied; the message says which stream cannot be, and why.',

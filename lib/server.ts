@@ -94,10 +94,10 @@ export class Server {
     return this.#parts.health.problems()
   }
 
-  /** Reads password file, ACL file and certificates again. What is not valid is reported and the old one stays in force. */
+  /** Reads password file, ACL file, tokens of the admin API and certificates again. What is not valid is reported and the old one stays in force. */
   async reload(): Promise<void> {
-    const { access, listeners } = this.#parts
-    const results = await Promise.allSettled([access.reload(), ...listeners.map(listener => listener.reload())])
+    const { access, admin, listeners } = this.#parts
+    const results = await Promise.allSettled([access.reload(), admin?.reload(), ...listeners.map(listener => listener.reload())])
     const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length === 1) throw errors[0]
     if (errors.length > 1) throw new AggregateError(errors, errors.map(error => error.message).join('\n'))
@@ -224,9 +224,10 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   if (config.admin !== false) {
     // Loaded here, so that a broker without it does not pay for it.
     const { openAdminServer } = await import('./admin/server.ts')
-    admin = await openAdminServer({ ...config.admin, sources, ...(logger ? { log: logger } : {}) })
-    if (!isLoopback(config.admin.host)) {
-      logger?.warn({ url: admin.url }, 'the admin listener has no login and can be reached from other machines')
+    const { maxReaders: readersMax, ...settings } = config.admin
+    admin = await openAdminServer({ ...settings, limits: { readersMax }, sources, ...(logger ? { log: logger } : {}) })
+    if (!isLoopback(settings.host) && settings.tokenFile === undefined) {
+      logger?.warn({ url: admin.url }, 'the admin listener has no tokens and can be read from other machines')
     }
   }
 

@@ -76,7 +76,8 @@ const noParameters = z.strictObject({})
 function usualErrors(url: string, hasBody: boolean) {
   return {
     400: errorAnswer('The request is not what the endpoint expects.'),
-    403: errorAnswer('The request is not allowed from where it comes.'),
+    401: errorAnswer('There are tokens, and the request has none of them.'),
+    403: errorAnswer('The token or the place the request comes from does not allow it.'),
     ...(url.includes(':') ? { 404: errorAnswer('What the path names is not there.') } : {}),
     ...(hasBody ? { 413: errorAnswer('The body is too large.'), 415: errorAnswer('The body is not JSON.') } : {}),
     500: errorAnswer('The broker failed; its log says more.')
@@ -124,6 +125,8 @@ function frameworkRefusal(error: unknown): Refusal | undefined {
       return new Refusal(413, 'body-too-large', `the body is larger than the endpoint takes (${BODY_BYTES_MAX} bytes or less)`)
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new Refusal(415, 'unsupported-media-type', 'the body must be JSON: send content-type: application/json')
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return badRequest('the body is not valid JSON')
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return badRequest('the content-type says JSON, but there is no body')
     default:

@@ -1,6 +1,7 @@
 import type { DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
 import type { RetentionPolicy, Stream } from '../stream/contract.ts'
 import type { GroupJson } from './group-schemas.ts'
+import type { AdminLimits } from './limits.ts'
 import type { AppliedSource } from './routes-apply.ts'
 import type { ClientJson } from './routes-clients.ts'
 import type { GroupControl } from './routes-groups.ts'
@@ -36,12 +37,18 @@ export interface StreamSettings {
 /** The part of a pino logger that the admin server uses. */
 export interface AdminLog {
   warn(fields: object, message: string): void
+  /** The audit line of each write. */
+  info(fields: object, message: string): void
 }
 
 export interface AdminOptions {
   host: string
   /** 0 = any free port. */
   port: number
+  /** Who may come in; undefined = everybody may read, and write on loopback. */
+  tokenFile?: string | undefined
   sources: AdminSources
+  /** Where they differ from `adminLimits`. */
+  limits?: Partial<AdminLimits>
   log?: AdminLog
 }

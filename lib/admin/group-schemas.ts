@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { examples } from './check-input.ts'
-import { recordSchema, topicFilter } from './routes-records.ts'
+import { topicFilter } from './records-query.ts'
+import { recordSchema } from './routes-records.ts'
 import { streamParams } from './routes-streams.ts'
 
 /** What goes in and out of the endpoints of consumer groups. */

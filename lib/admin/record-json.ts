@@ -54,3 +54,8 @@ export function propertiesJson(properties: Properties): PropertiesJson {
   if (authenticationData !== undefined) json.authenticationData = authenticationData.toString('base64')
   return json
 }
+
+/** MQTT 5 properties as the text of a JSON object. */
+export function propertiesText(properties: Buffer): string {
+  return JSON.stringify(propertiesJson(decodeMessageProperties(properties)))
+}

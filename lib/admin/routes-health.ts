@@ -17,6 +17,7 @@ export function healthRoutes(app: AdminApp, sources: AdminSources): void {
   app.route({
     method: 'GET',
     url: '/healthz',
+    config: { access: 'open' },
     schema: {
       operationId: 'checkAlive',
       tags: ['health'],
@@ -29,6 +30,7 @@ export function healthRoutes(app: AdminApp, sources: AdminSources): void {
   app.route({
     method: 'GET',
     url: '/readyz',
+    config: { access: 'open' },
     schema: {
       operationId: 'checkReady',
       tags: ['health'],

@@ -1,47 +1,13 @@
 import { z } from 'zod'
-import { parseReadFrom } from '../stream/read-from.ts'
-import { topicFilterError } from '../topic/filter.ts'
-import { errorAnswer } from './answer.ts'
+import { errorAnswer, Refusal } from './answer.ts'
 import type { AdminApp } from './app.ts'
-import { examples, flag, wholeNumber } from './check-input.ts'
 import type { AdminSources } from './contract.ts'
-import { sendRecords } from './records.ts'
+import type { AdminLimits } from './limits.ts'
+import { pollRecords } from './poll-records.ts'
+import { streamRecords } from './read-records.ts'
+import { offsetHeaders } from './record-range.ts'
+import { recordsHeaders, recordsQuery, recordsRequest } from './records-query.ts'
 import { findStream, streamParams } from './routes-streams.ts'
-
-const beginning = z
-  .string()
-  .transform((text, context) => {
-    const from = parseReadFrom(text)
-    if (from !== undefined) return from
-    const message = 'expected earliest, latest, an offset (a whole number) or a time such as 2024-05-01T12:00:00Z'
-    context.issues.push({ code: 'custom', message, input: text })
-    return z.NEVER
-  })
-  .meta({
-    description: 'Where to begin: `earliest`, `latest`, an offset, an ISO 8601 time, or `@` and milliseconds since 1970.',
-    ...examples('earliest', '1200', '2026-05-01T12:00:00Z', '@1795428000000')
-  })
-
-export const topicFilter = z
-  .string()
-  .superRefine((text, context) => {
-    const problem = topicFilterError(text)
-    if (problem === undefined) return
-    const message = `expected an MQTT topic filter such as devices/+/telemetry: ${problem}`
-    context.issues.push({ code: 'custom', message, input: text })
-  })
-  .meta({ description: 'Topic Filter: only records on topics that match.', examples: ['devices/7/#'] })
-
-const recordsQuery = z.strictObject({
-  from: beginning.prefault('earliest'),
-  limit: wholeNumber(1)
-    .optional()
-    .meta({ description: 'Records to send at most; without it all there are.', ...examples(100) }),
-  follow: flag().optional().meta({ description: 'Whether to wait for new records at the end instead of ending.' }),
-  filter: topicFilter.optional()
-})
-
-export type RecordsQuery = z.output<typeof recordsQuery>
 
 export const recordSchema = z
   .object({
@@ -62,17 +28,37 @@ export const recordSchema = z
   })
   .meta({ id: 'Record', description: 'One record of a stream.' })
 
-export function recordRoutes(app: AdminApp, sources: AdminSources): void {
+const gapSchema = z
+  .object({
+    gap: z.object({
+      fromOffset: z.number().meta({ description: 'First offset that is missing.' }),
+      toOffset: z.number().meta({ description: 'Where the answer goes on.' }),
+      reason: z.enum(['removed', 'not-written']).meta({ description: 'By retention, or the offset does not exist yet.' })
+    })
+  })
+  .meta({ id: 'Gap', description: 'Offsets that a reader is told it does not get.' })
+
+const description = [
+  'Reads from any point, as fast as the client takes it. Records come as lines of JSON (NDJSON) or as server-sent events whose id is',
+  'the offset. With `follow` the answer goes on with what is published; with `waitMs` it is a long poll, and the header `next-offset`',
+  'says where the next one begins. The headers `earliest-offset` and `latest-offset` say what the stream held when the answer began:',
+  'its first offset, and the one that comes next.',
+  '',
+  'Nothing is left out in silence. Records that retention has removed end the answer with 416, or with a last line and event',
+  '`{"error", "message"}` and a connection that breaks off; with `out-of-range=earliest` or `latest` a line `{"gap": {...}}`, or an event',
+  '`gap`, says which offsets are missing, and the answer goes on. An event `end` closes an answer that does not follow; an event',
+  '`fault` one that failed.'
+].join('\n')
+
+export function recordRoutes(app: AdminApp, sources: AdminSources, limits: AdminLimits): void {
   const url = '/streams/:name/records'
+  let readers = 0
   // Answered by itself, because the one that Fastify makes of the GET route would read the records.
   app.route({
     method: 'HEAD',
     url,
     schema: { hide: true, params: streamParams, querystring: recordsQuery },
-    handler: async ({ params }, reply) => {
-      findStream(sources, params.name)
-      return reply.send()
-    }
+    handler: async ({ params }, reply) => reply.headers(offsetHeaders(findStream(sources, params.name))).send()
   })
 
   app.route({
@@ -82,21 +68,40 @@ export function recordRoutes(app: AdminApp, sources: AdminSources): void {
     schema: {
       operationId: 'readRecords',
       tags: ['streams'],
-      summary: 'records as NDJSON: ?from=earliest|latest|OFFSET|TIME&limit=N&follow=true&filter=TOPIC_FILTER',
+      summary:
+        'records as NDJSON or server-sent events: ?from=earliest|latest|OFFSET|TIME&limit=N&follow=true&filter=TOPIC_FILTER',
+      description,
       params: streamParams,
       querystring: recordsQuery,
+      headers: recordsHeaders,
       response: {
         200: {
-          description:
-            'One record a line. A fault on the way is a last line `{"error", "message"}` and a connection that breaks off.',
-          content: { 'application/x-ndjson': { schema: recordSchema } }
+          description: 'Records, in the order of their offsets.',
+          content: {
+            'application/x-ndjson': { schema: z.union([recordSchema, gapSchema]) },
+            'text/event-stream': { schema: z.string() }
+          }
         },
-        416: errorAnswer('The stream does not hold the offset to begin at; the message says what it holds.')
+        416: errorAnswer('The stream does not hold the offset to begin at; the message says what it holds.'),
+        503: errorAnswer('Too many reads are under way.')
       }
     },
-    handler: async ({ params, query }, reply) => {
-      await sendRecords(findStream(sources, params.name), query, reply)
+    handler: async ({ params, query, headers }, reply) => {
+      const stream = findStream(sources, params.name)
+      const request = recordsRequest(query, headers, sources.declaration(params.name))
+      if (readers >= limits.readersMax) throw tooManyReaders(limits.readersMax)
+      readers++
+      try {
+        await (request.waitMs === undefined ? streamRecords : pollRecords)(stream, request, reply, limits)
+      } finally {
+        readers--
+      }
       return reply
     }
   })
+}
+
+function tooManyReaders(max: number): Refusal {
+  const message = `${max} reads of records are under way, which is the limit (admin.maxReaders): try again later`
+  return new Refusal(503, 'too-many-readers', message, { 'retry-after': '1' })
 }

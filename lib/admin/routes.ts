@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { jsonAnswer } from './answer.ts'
 import type { AdminApp } from './app.ts'
 import type { AdminSources } from './contract.ts'
+import type { AdminLimits } from './limits.ts'
 import { applyRoutes } from './routes-apply.ts'
 import { clientRoutes } from './routes-clients.ts'
 import { deadLetterRoutes } from './routes-dead-letters.ts'
@@ -11,7 +12,7 @@ import { recordRoutes } from './routes-records.ts'
 import { streamRoutes } from './routes-streams.ts'
 
 /** Adds every endpoint there is, in the order of the index. A room that has endpoints adds its family here. */
-export function addRoutes(app: AdminApp, sources: AdminSources): void {
+export function addRoutes(app: AdminApp, sources: AdminSources, limits: AdminLimits): void {
   const endpoints: Record<string, string> = {}
   app.addHook('onRoute', ({ method, url, schema }) => {
     if (method === 'HEAD' || schema?.hide) return
@@ -21,7 +22,7 @@ export function addRoutes(app: AdminApp, sources: AdminSources): void {
   healthRoutes(app, sources)
   streamRoutes(app, sources)
   applyRoutes(app, sources)
-  recordRoutes(app, sources)
+  recordRoutes(app, sources, limits)
   groupRoutes(app, sources)
   clientRoutes(app, sources)
   deadLetterRoutes(app, sources)

@@ -1,31 +1,35 @@
-import { isLoopback } from '../config/anonymous.ts'
 import { bind } from '../listener/accept.ts'
 import { urlHost } from '../listener/url.ts'
-import { Refusal } from './answer.ts'
 import { createApp } from './app.ts'
 import type { AdminOptions } from './contract.ts'
+import { addGuard } from './guard.ts'
+import { adminLimits } from './limits.ts'
 import { addOpenApi, openApiRoute } from './openapi.ts'
 import { addRoutes } from './routes.ts'
+import { AdminTokens } from './token-file.ts'
 
 export interface AdminServer {
   /** http://127.0.0.1:9883 */
   readonly url: string
   readonly port: number
+  /** Reads the token file again; when it is not valid, the old tokens stay in force and it rejects TRB_ACCESS_FILE_INVALID. */
+  reload(): Promise<void>
   /** Ends every request under way, streams that are followed too. */
   close(): Promise<void>
 }
 
 /**
- * Health, metrics, streams, groups and clients over HTTP. There is no login: bind it to loopback or put something in front.
- * Rejects TRB_LISTENER_FAILED.
+ * Health, metrics, streams, groups and clients over HTTP, for those who have a token where a token file is given; `guard.ts` says who
+ * may do what. Rejects TRB_LISTENER_FAILED, TRB_ACCESS_FILE_INVALID.
  */
-export async function openAdminServer({ host, port, sources, log }: AdminOptions): Promise<AdminServer> {
+export async function openAdminServer({ host, port, tokenFile, sources, log, limits }: AdminOptions): Promise<AdminServer> {
+  const tokens = tokenFile === undefined ? undefined : await AdminTokens.load(tokenFile)
   const app = createApp(log)
-  app.addHook('onRequest', async request => checkHost(host, request.headers.host))
+  addGuard(app, { host, tokens, log })
   addOpenApi(app)
   // Plugins are loaded in turn: within this one the hook that collects routes for the document is there.
   app.register(async routed => {
-    addRoutes(routed, sources)
+    addRoutes(routed, sources, { ...adminLimits, ...limits })
     openApiRoute(routed)
   })
   await app.ready()
@@ -36,21 +40,10 @@ export async function openAdminServer({ host, port, sources, log }: AdminOptions
   return {
     url: `http://${urlHost(host)}:${bound}`,
     port: bound,
+    reload: async () => tokens?.reload(),
     close: async () => {
       app.server.closeAllConnections()
       await app.close()
     }
-  }
-}
-
-/**
- * A page on the web can point a name of its own at 127.0.0.1 and then read what is served there as if it were its own (DNS
- * rebinding); its name shows in the Host header. Elsewhere the name is not known beforehand, and the address no secret.
- */
-function checkHost(boundTo: string, host: string | undefined): void {
-  if (!isLoopback(boundTo)) return
-  const name = (host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
-  if (!isLoopback(name.toLowerCase())) {
-    throw new Refusal(403, 'forbidden-host', 'the Host header must name this machine: localhost, 127.0.0.1 or [::1]')
   }
 }

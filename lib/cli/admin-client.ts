@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { TributaryError } from '../errors.ts'
 import { CommandFailure, exitCodes } from './context.ts'
 
@@ -9,15 +9,19 @@ export type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** Talks to the admin listener of a running broker. */
 export class AdminClient {
+  /** Without the token, so that it can be shown. */
   readonly #url: string
+  readonly #token: string
   readonly #hint: string
 
-  /** `hint` is what else the user may do when no broker answers. */
+  /** The password in `url` is the token, if there is one. `hint` is what else the user may do when no broker answers. */
   constructor(url: string, hint: string) {
-    if (!URL.canParse(url) || !url.startsWith('http:')) {
+    if (!/^https?:/.test(url) || !URL.canParse(url)) {
       throw new CommandFailure(`--admin: expected a URL such as ${ADMIN_URL_DEFAULT}, got ${url}`, exitCodes.usage)
     }
-    this.#url = url.replace(/\/+$/, '')
+    const { protocol, host, pathname, password } = new URL(url)
+    this.#url = `${protocol}//${host}${pathname.replace(/\/+$/, '')}`
+    this.#token = decodeURIComponent(password)
     this.#hint = hint
   }
 
@@ -57,7 +61,10 @@ export class AdminClient {
   async #connect(method: AdminMethod, path: string, signal: AbortSignal, body: unknown): Promise<IncomingMessage> {
     const headers: Record<string, string> = {}
     if (body !== undefined) headers['content-type'] = 'application/json'
+    if (this.#token !== '') headers.authorization = `Bearer ${this.#token}`
     try {
+      // Loaded here, because hardly anybody needs it and TLS takes its time.
+      const request = this.#url.startsWith('https:') ? (await import('node:https')).request : requestHttp
       const outgoing = request(`${this.#url}${path}`, { method, headers, signal, agent: false })
       outgoing.end(body === undefined ? undefined : JSON.stringify(body))
       const [response] = await once(outgoing, 'response')

@@ -8,6 +8,8 @@ export interface CliContext {
   env: Readonly<Record<string, string | undefined>>
   /** Aborted by the first Ctrl-C or SIGTERM. A command that goes on until it is told to stop ends by this and exits with 0. */
   signal: AbortSignal
+  /** Calls back at each SIGHUP that asks for files to be read again. Left out where there are no signals. */
+  onHangup?(reload: () => void): void
 }
 
 /** Documented in the help of the program; scripts rely on them. */

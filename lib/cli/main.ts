@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { TributaryError } from '../errors.ts'
 import { version } from '../version.ts'
+import { addTokenOption } from './admin-token.ts'
 import { addApplyCommand } from './apply.ts'
 import { addCheckCommand } from './check.ts'
 import { addClientCommands } from './client.ts'
@@ -12,6 +13,7 @@ import { painter } from './paint.ts'
 import { addPasswdCommand } from './passwd.ts'
 import { addStartCommand } from './start.ts'
 import { addStreamCommands } from './stream.ts'
+import { addTokenCommand } from './token.ts'
 
 /** Runs one command; `args` are those after the name of the program. Resolves with the exit code. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
@@ -47,6 +49,8 @@ function buildProgram(context: CliContext): Command {
   addGroupCommands(program, context)
   addDeadLetterCommands(program, context)
   addPasswdCommand(program, context)
+  addTokenCommand(program, context)
+  addTokenOption(program, context)
   return program
 }
 

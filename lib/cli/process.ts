@@ -12,7 +12,7 @@ export async function runProcess(): Promise<void> {
   const args = process.argv.slice(2)
   endQuietlyWithReader(args[0] === 'start')
   const { stdout: out, stderr: err, stdin, env } = process
-  const context: CliContext = { out, err, in: stdin, env, signal: interrupted.signal }
+  const context: CliContext = { out, err, in: stdin, env, signal: interrupted.signal, onHangup }
   process.exitCode = await runCli(args, context)
   // Not process.exit(): what was written to a pipe may still be on its way.
   stdin.unref?.()
@@ -34,6 +34,11 @@ function onSignals(stop: () => void): void {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+}
+
+/** On a terminal SIGHUP says that the terminal is gone, and ends the process as it always does; a service is meant to reload. */
+function onHangup(reload: () => void): void {
+  if (!process.stdout.isTTY && !process.stdin.isTTY) process.on('SIGHUP', reload)
 }
 
 /** Nobody reads on (`| head`): that is the end of a command, but not of a broker. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
+import type { Logger } from '../logger.ts'
 import type { Server } from '../server.ts'
 import { version } from '../version.ts'
 import type { CliContext } from './context.ts'
@@ -13,7 +14,8 @@ export function addStartCommand(program: Command, context: CliContext): void {
     .summary('run the broker')
     .description(
       'Run the broker until Ctrl-C or SIGTERM. It then takes no more messages, finishes what it has\n' +
-        'accepted, says goodbye to its clients and exits with 0. A second Ctrl-C exits with 1 at once.'
+        'accepted, says goodbye to its clients and exits with 0. A second Ctrl-C exits with 1 at once.\n' +
+        'As a service it reads password, token, ACL and certificate files again at SIGHUP.'
     )
     .option('-c, --config <file>', 'YAML file; without one the embedded default is used (see: tributary check --print)')
     .option('--data <dir>', 'folder for everything that is kept; takes the place of "data" in the configuration')
@@ -26,13 +28,25 @@ async function start(options: { config?: string; data?: string }, context: CliCo
   const { createLogger } = await import('../logger.ts')
   const { Server } = await import('../server.ts')
   const config = loadConfig({ file: options.config, dataFolder: options.data })
-  const server = await Server.start(config, { logger: createLogger(config.log, context.err) })
+  const logger = createLogger(config.log, context.err)
+  const server = await Server.start(config, { logger })
+  context.onHangup?.(() => void reload(server, logger))
   context.out.write(welcome(server, config, options.config !== undefined, context))
   if (!context.signal.aborted) await once(context.signal, 'abort')
   const paint = painter(context.out, context.env)
   context.out.write(`\n  ${paint('dim', 'Finishing what was accepted. Ctrl-C again stops at once.')}\n`)
   await server.close()
   context.out.write(`  ${paint('green', 'Stopped.')} Everything that was acknowledged is on disk.\n`)
+}
+
+/** What is not valid stays as it was, and the log says why. */
+async function reload(server: Server, logger: Logger): Promise<void> {
+  try {
+    await server.reload()
+    logger.info('passwords, access rules, admin tokens and certificates were read again')
+  } catch (error) {
+    logger.error({ err: error }, 'not everything could be read again; what could not is as it was')
+  }
 }
 
 const listenerNames = { tcp: 'MQTT', tls: 'MQTT, TLS', ws: 'WebSocket', wss: 'WebSocket, TLS' }

@@ -74,6 +74,10 @@ export interface WebSocketSettings {
 export interface AdminConfig {
   host: string
   port: number
+  /** Hashes of the tokens that let callers in; absolute. */
+  tokenFile?: string | undefined
+  /** Reads of records at the same time. */
+  maxReaders: number
 }
 
 export interface AccessConfig {

@@ -72,6 +72,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     ...config,
     data: resolve(folder, config.data),
     listeners: config.listeners.map(listener => absolute(listener, ['cert', 'key', 'ca'])),
+    admin: config.admin === false ? false : absolute(config.admin, ['tokenFile']),
     access: absolute(config.access, ['passwordFile', 'aclFile', 'hooks'])
   }
 }

@@ -101,6 +101,7 @@ function inWordsOfTheFile(config: Config, folder: string | undefined): Fields {
     ...config,
     data: path(config.data),
     listeners: config.listeners.map(listener => withPaths({ ...listener } satisfies ListenerConfig, ['cert', 'key', 'ca'], path)),
+    admin: config.admin === false ? false : withPaths(config.admin, ['tokenFile'], path),
     access: withPaths(config.access, ['passwordFile', 'aclFile', 'hooks'], path),
     streams: Object.fromEntries(Object.entries(config.streams).map(([name, stream]) => [name, streamWords(stream)])),
     storage: {

@@ -3,7 +3,7 @@ import type { Config } from './config.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { deadLetterSchema } from './schema-dead-letter.ts'
 import { featuresSchema, responseTopicPrefix, serverReference } from './schema-features.ts'
-import { choice, filePath, folderPath, host, milliseconds, port, topicFilter } from './schema-fields.ts'
+import { choice, filePath, folderPath, host, milliseconds, port, topicFilter, whole } from './schema-fields.ts'
 import { limitsSchema } from './schema-limits.ts'
 import { listenerSchema } from './schema-listeners.ts'
 import { storageSchema } from './schema-storage.ts'
@@ -16,9 +16,16 @@ const admin = z.union([
   z.strictObject({
     host: host.prefault('127.0.0.1').meta({
       description:
-        'Address of the admin listener. It asks nobody for a password: keep it on loopback or behind a proxy that does.'
+        'Address of the admin listener. Without a token file everybody who reaches it may read, and on loopback write; it speaks no TLS, so put a proxy that does in front of other addresses.'
     }),
-    port: port.prefault(9883).meta({ description: 'Port of the admin listener; 0 = any free one.' })
+    port: port.prefault(9883).meta({ description: 'Port of the admin listener; 0 = any free one.' }),
+    tokenFile: filePath.optional().meta({
+      description: 'Tokens that let callers in, and what each may do, written by `tributary token`; see docs/http-api.md.',
+      examples: ['admin-tokens']
+    }),
+    maxReaders: whole(1, 100_000)
+      .prefault(100)
+      .meta({ description: 'Reads of stream records at the same time; one more is refused with 503.' })
   })
 ])
 

@@ -132,6 +132,8 @@ export interface StreamStats {
   earliestOffset: Offset
   /** Offset the next record gets. */
   nextOffset: Offset
+  /** Offset behind the last record that is on disk, where a read from `latest` begins. */
+  durableOffset: Offset
   bytes: number
   segments: number
   /** Epoch ms of the earliest and last record; undefined when empty. */

@@ -41,6 +41,7 @@ export function logStats(view: LogView): StreamStats {
     name: view.name,
     earliestOffset: view.earliestOffset,
     nextOffset: view.nextOffset,
+    durableOffset: view.durableOffset,
     bytes: view.segments.reduce((sum, segment) => sum + segment.endPosition, 0),
     segments: view.segments.length,
     earliestTimestampMs: filled[0]?.firstTimestampMs,

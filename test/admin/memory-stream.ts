@@ -65,6 +65,7 @@ export class MemoryStream implements Stream {
       name: this.name,
       earliestOffset: this.earliestOffset,
       nextOffset: this.nextOffset,
+      durableOffset: this.nextOffset,
       bytes: this.records.reduce((sum, record) => sum + record.payload.length, 0),
       segments: 1,
       earliestTimestampMs: this.records[this.earliestOffset]?.timestampMs,

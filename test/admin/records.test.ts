@@ -112,7 +112,7 @@ t.test('bad parameters are refused with what was expected', async t => {
     ['limit=ten', /expected a whole number above 0/],
     ['follow=yes', /expected true or false/],
     ['filter=a/%23/b', /expected an MQTT topic filter/],
-    ['form=earliest', /unknown parameter "form": expected one of from, limit, follow, filter/],
+    ['form=earliest', /unknown parameter "form": expected one of from, to, limit, follow, filter, partition/],
     ['limit=1&limit=2', /given more than once/]
   ]
   for (const [query, message] of cases) {

@@ -22,7 +22,7 @@ t.test('the embedded default listens on loopback only and declares one stream', 
     { type: 'tcp', host: '127.0.0.1', port: 1883 },
     { type: 'ws', host: '127.0.0.1', port: 8083, path: '/mqtt' }
   ])
-  t.same(config.admin, { host: '127.0.0.1', port: 9883 })
+  t.same(config.admin, { host: '127.0.0.1', port: 9883, maxReaders: 100 })
   t.same(
     { ...config.streams },
     {

@@ -10,6 +10,7 @@ const telemetry: StreamStats = {
   name: 'telemetry',
   earliestOffset: 10,
   nextOffset: 25,
+  durableOffset: 25,
   bytes: 4096,
   segments: 2,
   earliestTimestampMs: 1_700_000_000_500,
@@ -24,6 +25,7 @@ const empty: StreamStats = {
   name: 'empty',
   earliestOffset: 0,
   nextOffset: 0,
+  durableOffset: 0,
   earliestTimestampMs: undefined,
   latestTimestampMs: undefined
 }

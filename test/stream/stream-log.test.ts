@@ -179,6 +179,7 @@ t.test('statistics tell offsets, times, bytes and segments', async t => {
     name: 'log',
     earliestOffset: 0,
     nextOffset: 0,
+    durableOffset: 0,
     bytes: 64,
     segments: 1,
     earliestTimestampMs: undefined,
