@@ -3,8 +3,11 @@ import type { DeadLetterReason } from '../../dead-letter/contract.ts'
 import type { NativeContext } from './context.ts'
 import type { LostFrom } from './lost-deliveries.ts'
 
-/** Entries read from disk and turned into dead letters with one commit: bounds the memory that a long queue takes. */
-const entriesPerCommit = 64
+/** Entries read from disk and turned into dead letters with one commit, at first and at most: bounds the memory that a long queue takes. */
+const entriesPerCommitMin = 16
+const entriesPerCommitMax = 256
+/** Payload bytes from which on fewer entries are read the next time. */
+const bytesPerCommit = 1024 * 1024
 
 /** Begins what an ended session is called in the store until its queue is empty. U+0000 is not allowed in a Client Identifier. */
 const storedIdPrefix = '\u0000ended\u0000'
@@ -111,19 +114,23 @@ export class Burials {
     const { store, commit, counters, lost } = this.#context
     const { key, reason, error, end, skip } = burial
     let left = burial.queued
+    let limit = entriesPerCommitMin
     for (let next = burial.from; next < end; ) {
-      const entries = await store.readQueue(key, next, entriesPerCommit)
+      const entries = await store.readQueue(key, next, limit)
+      let bytes = 0
       if (this.#context.stopped) return
       for (const entry of entries) {
         if (entry.seq >= end) break
         if (skip.has(entry.seq)) continue
+        bytes += entry.message.payload.length
         // What is released has arrived: only the end of the handshake is missing.
         if (entry.state !== 'released') lost.entry(reason, burial, entry, entry.state === 'sent' ? 1 : 0, error)
         store.dequeue(key, entry.seq)
         counters.queued--
         left--
       }
-      next = entries.length < entriesPerCommit ? end : entries.at(-1)!.seq + 1
+      next = entries.length < limit ? end : entries.at(-1)!.seq + 1
+      limit = bytes > bytesPerCommit ? Math.max(1, limit >> 1) : Math.min(entriesPerCommitMax, limit * 2)
       // What could not be written waits in memory for the next attempt: no more is added to it.
       while ((await commit.flush()) !== undefined) if (this.#context.stopped) return
     }
