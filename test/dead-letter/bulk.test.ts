@@ -53,7 +53,8 @@ t.test('a long queue becomes dead letters in pieces, while others are served', a
 /** Publishes without waiting for each acknowledgement. */
 async function fill(broker: TestBroker, count: number): Promise<void> {
   const { client } = await RawClient.connect(broker.port, { clientId: 'filler' })
-  for (let i = 0; i < count; i++) client.send({ cmd: 'publish', topic: 'a/1', payload: String(i), qos: 1, messageId: i + 1, retain: false })
+  for (let i = 0; i < count; i++)
+    client.send({ cmd: 'publish', topic: 'a/1', payload: String(i), qos: 1, messageId: i + 1, retain: false })
   for (let i = 0; i < count; i++) await client.expect('puback')
   await client.disconnect()
 }

@@ -1,7 +1,7 @@
 import { t } from 'tap'
 import { readLetter } from '../../lib/dead-letter/letter-record.ts'
-import { DenyingPolicy } from '../support/policies.ts'
 import { TestBroker, type TestBrokerOptions } from '../support/native-broker.ts'
+import { DenyingPolicy } from '../support/policies.ts'
 import { RawClient } from '../support/raw-client.ts'
 
 const forAnHour = { version: 5 as const, clientId: 'reader', clean: false, properties: { sessionExpiryInterval: 3600 } }
@@ -49,7 +49,9 @@ t.test('without a right to it nobody reads them over MQTT', async t => {
     t.match(await client.subscribe(filter, 1), { granted: [0x87] }, filter)
   }
   t.match(await client.subscribe('$stream/telemetry', 1), { granted: [1] })
-  const { broker: denied } = await open(t, { access: { policy: new DenyingPolicy().deny({ subscribe: ['$stream/$dead-letter'] }) } })
+  const { broker: denied } = await open(t, {
+    access: { policy: new DenyingPolicy().deny({ subscribe: ['$stream/$dead-letter'] }) }
+  })
   const { client: other } = await RawClient.connect(denied.port, { version: 5, clientId: 'curious' })
   t.match(await other.subscribe('$stream/$dead-letter/earliest', 1), { granted: [0x87] })
 })
