@@ -19,7 +19,7 @@ import type { Deliverer } from './deliver.ts'
 import { Publication } from './publication.ts'
 import { publishThroughHook } from './publish-hook.ts'
 import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
-import { needsDisk, notAuthorized, type Refusal, readOnlyRefusal } from './refused-publish.ts'
+import { messageNeedsDisk, needsDisk, notAuthorized, type Refusal, readOnlyRefusal } from './refused-publish.ts'
 import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { StreamTarget } from './stream-targets.ts'
 import { unsupportedPublish, unsupportedPublishFlags } from './unsupported.ts'
@@ -162,9 +162,8 @@ export class PublishHandler {
 
   /** A message that is in memory already: broker.publish(), wills. `done` after the commit when something durable was written. */
   publishMessage(message: Message, done: Done): void {
-    const { routes, commit } = this.#context
-    const { readOnly } = this.#context
-    if (readOnly !== undefined && this.needsDisk(message)) {
+    const { routes, commit, readOnly } = this.#context
+    if (readOnly !== undefined && messageNeedsDisk(this.#context, message)) {
       this.#context.dropped('read-only')
       return done(new TributaryError('TRB_STORAGE_READ_ONLY', readOnly))
     }
@@ -173,13 +172,6 @@ export class PublishHandler {
     const durable = this.take(publication, this.wayOf(message.topic, message.publisherId), undefined)
     if (!durable) return done()
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
-  }
-
-  /** Would publishing it write anything that has to be on disk? */
-  needsDisk(message: Message): boolean {
-    const publication = new Publication()
-    publication.beginMessage(message, this.#context.routes.route(message.topic))
-    return needsDisk(this.#context, publication, this.wayOf(message.topic, message.publisherId), undefined, message.qos)
   }
 
   /** Streams and ack mode of a topic for this publisher, looked up. */

@@ -1,9 +1,10 @@
+import type { Message } from '../../mqtt/message.ts'
 import type { Qos } from '../../mqtt/packet.ts'
 import { type ReasonCode, reasonCode } from '../../mqtt/reason-code.ts'
 import type { Session } from '../../session/session.ts'
 import type { NativeContext } from './context.ts'
 import type { PublishWay } from './on-publish.ts'
-import type { Publication } from './publication.ts'
+import { Publication } from './publication.ts'
 
 /** Why a publish is not taken, and how its publisher is told. */
 export interface Refusal {
@@ -56,4 +57,14 @@ export function needsDisk(
   if (route.generation !== routes.generation) routes.refresh(route)
   if (route.targets.some(target => target.qos > 0 && target.session.stored)) return true
   return route.groups.some(({ backlog }) => backlog.stored)
+}
+
+/** The same of a message that no connection publishes. */
+export function messageNeedsDisk(context: NativeContext, message: Message): boolean {
+  const { topic, publisherId, qos } = message
+  const { routes, streams } = context
+  const publication = new Publication()
+  publication.beginMessage(message, routes.route(topic))
+  const way = { streams: streams.resolve(topic, publisherId), awaitsStore: streams.awaitsStore(topic) }
+  return needsDisk(context, publication, way, undefined, qos)
 }

@@ -6,6 +6,7 @@ import type { Done } from '../engine.ts'
 import { authorizeWill } from '../message-hooks.ts'
 import type { NativeContext } from './context.ts'
 import type { PublishHandler } from './on-publish.ts'
+import { messageNeedsDisk } from './refused-publish.ts'
 
 /**
  * Will Messages. Kept in the store from CONNECT on, so that a crash of the broker publishes them after the restart. Removed in the
@@ -117,7 +118,7 @@ export class Wills {
   }
 
   #mustWait({ message }: StoredWill): boolean {
-    return this.#context.readOnly !== undefined && this.#publisher.needsDisk(message)
+    return this.#context.readOnly !== undefined && messageNeedsDisk(this.#context, message)
   }
 
   /** It is in the store and stays there: each sweep tries again until the disk takes what it is turned into. */
