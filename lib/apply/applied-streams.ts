@@ -70,6 +70,7 @@ export async function openManifest(
 export class AppliedStreams {
   readonly #options: AppliedStreamsOptions
   #turn: Promise<unknown> = Promise.resolve()
+  #closed = false
 
   constructor(options: AppliedStreamsOptions) {
     this.#options = options
@@ -81,6 +82,9 @@ export class AppliedStreams {
    * start if need be.
    */
   apply(wanted: StreamSet, { prune = false, dryRun = false, revision }: ApplyOptions = {}): Promise<Plan> {
+    if (this.#closed) {
+      return Promise.reject(new TributaryError('TRB_CLOSED', 'the broker is stopping: streams are not changed any more'))
+    }
     const result = this.#turn.then(async () => {
       if (!dryRun) await this.#deleteRemoved()
       const plan = await planStreams(wanted, prune, this.#sources())
@@ -109,8 +113,9 @@ export class AppliedStreams {
     return change
   }
 
-  /** Waits for the apply in progress. */
+  /** Waits for the apply in progress; later ones are rejected. */
   async close(): Promise<void> {
+    this.#closed = true
     await this.#turn
   }
 

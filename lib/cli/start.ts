@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
-import type { Config } from '../config/config.ts'
 import type { Logger } from '../logger.ts'
 import type { Server } from '../server.ts'
 import { version } from '../version.ts'
@@ -31,7 +30,8 @@ async function start(options: { config?: string; data?: string }, context: CliCo
   const logger = createLogger(config.log, context.err)
   const server = await Server.start(config, { logger })
   context.onHangup?.(() => void reload(server, logger))
-  context.out.write(welcome(server, config, options.config !== undefined, context))
+  const streams = Object.fromEntries(server.streams.declared().map(({ stream, filter }) => [stream.name, { filter }]))
+  context.out.write(welcome(server, { data: config.data, streams }, options.config !== undefined, context))
   if (!context.signal.aborted) await once(context.signal, 'abort')
   const paint = painter(context.out, context.env)
   context.out.write(`\n  ${paint('dim', 'Finishing what was accepted. Ctrl-C again stops at once.')}\n`)
@@ -54,16 +54,15 @@ const listenerNames = { tcp: 'MQTT', tls: 'MQTT, TLS', ws: 'WebSocket', wss: 'We
 /** Where it listens, where its data is and what to type next. */
 export function welcome(
   server: Pick<Server, 'addresses' | 'adminUrl'>,
-  config: Pick<Config, 'data' | 'streams'>,
+  { data, streams }: { data: string; streams: Readonly<Record<string, { filter: string }>> },
   configured: boolean,
   { out, env }: Pick<CliContext, 'out' | 'env'>
 ): string {
   const paint = painter(out, env)
   const facts: [string, string][] = server.addresses.map(({ transport, url }) => [listenerNames[transport], paint('cyan', url)])
   if (server.adminUrl !== undefined) facts.push(['Admin', paint('cyan', server.adminUrl)])
-  facts.push(['Data', config.data])
-  for (const [name, { filter }] of Object.entries(config.streams))
-    facts.push(['Stream', `${name} ${paint('dim', `keeps ${filter}`)}`])
+  facts.push(['Data', data])
+  for (const [name, { filter }] of Object.entries(streams)) facts.push(['Stream', `${name} ${paint('dim', `keeps ${filter}`)}`])
   const width = Math.max(...facts.map(([label]) => label.length))
   const lines = facts.map(([label, text]) => `  ${paint('dim', label.padEnd(width))}  ${text}`)
   return `\n  ${paint('bold', `Tributary ${version()}`)} is running\n\n${lines.join('\n')}\n${configured ? '' : nextSteps(paint)}\n`

@@ -174,6 +174,7 @@ export class LogReader {
       this.#place = { segment, file, walker: new BatchWalker(file, segment.seed, position, entryOffset, segment.endPosition) }
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw error
+      if (this.#view.closed) throw new TributaryError('TRB_CLOSED', `stream ${this.#view.name} was removed while it was read`)
       // Removed by retention or compaction, which the next turn of the loop sees; or by somebody else, which is a gap.
       if (await this.#view.stillHas(segment)) this.#passGap(segment.nextOffset)
     }

@@ -263,6 +263,15 @@ t.test('applies that are asked for at the same time take turns', async t => {
   await world.close()
 })
 
+t.test('close waits for the apply in progress and refuses later ones', async t => {
+  const world = await ApplyWorld.open(new MemoryFileSystem())
+  const applying = world.applied.apply(wanted("a: { filter: 'a/#' }"))
+  await world.applied.close()
+  t.match(await applying, { applied: true })
+  await t.rejects(world.applied.apply({}), { code: 'TRB_CLOSED' })
+  await world.close()
+})
+
 t.test('a plan that somebody has looked at is not carried out after another apply', async t => {
   const world = await ApplyWorld.open(new MemoryFileSystem())
   const { revision } = await world.applied.apply(wanted("a: { filter: 'a/#' }"), { dryRun: true })

@@ -1,6 +1,6 @@
 import { t } from 'tap'
 import type { StreamDeclaration } from '../../lib/stream/declaration.ts'
-import { Streams } from '../../lib/stream/streams.ts'
+import { removeStreamFolder, Streams } from '../../lib/stream/streams.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 import { append, ManualClock, payloads, TestLogger } from './open-log.ts'
 
@@ -123,5 +123,65 @@ t.test('each sync is told with the stream it was of', async t => {
   append(streams.get('b')!, 'x')
   await streams.get('b')!.sync()
   t.strictSame(told, ['b'])
+  await streams.close()
+})
+
+t.test('a stream can be added, changed and given up while others go on', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const streams = await open(fileSystem, [declare('a', 'a')])
+  await t.rejects(streams.add(declare('A', 'x')), { code: 'TRB_CONFIG_INVALID' })
+  const { stream } = await streams.add(declare('b', 'b/#', { ack: 'received' }))
+  t.strictSame(streams.matching('b/1'), [stream])
+  append(stream, 'one')
+  streams.change(declare('b', 'c/#', { partitions: 3, retention: { ageMs: 5, bytes: 1 << 20 } }))
+  t.strictSame(streams.matching('b/1'), [])
+  t.match(streams.declared()[1], { filter: 'c/#', ack: 'synced' })
+  t.equal(stream.partitions, 3)
+  t.throws(() => streams.change(declare('z', 'z')), { code: 'TRB_STREAM_UNKNOWN' })
+  t.throws(() => streams.change(declare('b', 'c/#', { partitions: 0 })), { code: 'TRB_CONFIG_INVALID' })
+  await streams.release('b')
+  t.equal(streams.get('b'), undefined)
+  t.equal(streams.declaration('b'), undefined)
+  const { stream: again } = await streams.add(declare('b', 'b/#'))
+  t.strictSame(await payloads(again), ['one'], 'its files are still there')
+  await streams.close()
+})
+
+t.test('segments get the size that a change asks for', async t => {
+  const streams = await open(new MemoryFileSystem(), [declare('a', '#', { segmentBytesMax: 1 << 20 })])
+  const log = streams.get('a')!
+  const fill = async () => {
+    for (let i = 0; i < 10; i++) {
+      append(log, 'x'.repeat(10_000))
+      await log.sync()
+    }
+    return log.stats().segments
+  }
+  t.equal(await fill(), 1)
+  streams.change(declare('a', '#', { segmentBytesMax: 1 << 15 }))
+  t.equal(await fill(), 5)
+  await streams.close()
+})
+
+t.test('a read of a stream that is removed ends: at the end quietly, before it with an error that says so', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const streams = await open(fileSystem, [declare('a', '#', { segmentBytesMax: 1 << 15 })])
+  const log = streams.get('a')!
+  for (let i = 0; i < 10; i++) {
+    append(log, 'x'.repeat(10_000))
+    await log.sync()
+  }
+  const behind = log.read({ from: 'earliest' })[Symbol.asyncIterator]()
+  await behind.next()
+  const following = log.read({ from: { offset: 9 }, follow: true })[Symbol.asyncIterator]()
+  await following.next()
+  const end = following.next()
+  await streams.release('a')
+  await removeStreamFolder(fileSystem, '/data/streams/a')
+  t.strictSame(await end, { done: true, value: undefined })
+  const rest = async () => {
+    for (let next = await behind.next(); !next.done; next = await behind.next());
+  }
+  await t.rejects(rest(), { code: 'TRB_CLOSED', message: /stream a was removed while it was read/ })
   await streams.close()
 })
