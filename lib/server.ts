@@ -168,8 +168,8 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const guard = new StorageGuard({
     ...{ folder, fileSystem, limits: config.storage, clock: systemClock, logger: logger ?? silentLogger },
     streams: () => streams.all(),
-    // The broker's own have their own limits.
-    cuttable: ({ name }) => !name.startsWith('$'),
+    // One that keeps the last record of each key would not be that any more.
+    cuttable: ({ name }) => streams.declaration(name)?.cleanup !== 'compact',
     onChange: reason => {
       health.readOnly = reason
       broker.setReadOnly(reason)

@@ -20,6 +20,7 @@ const deletionSchema = z
     fromOffset: z.number(),
     toOffset: z.number().meta({ description: 'The first offset that stays.' }),
     records: z.number(),
+    compacted: z.boolean().meta({ description: 'Whether records is an upper bound, because compaction has removed some.' }),
     oldest: time.meta({ description: 'Time of the first record that goes, ISO 8601.' }),
     newest: time.meta({ description: 'Time of the latest record that goes, ISO 8601.' }),
     readers: z

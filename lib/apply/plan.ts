@@ -39,7 +39,10 @@ export interface Deletion {
   /** Offsets [fromOffset, toOffset). */
   fromOffset: number
   toOffset: number
+  /** At most, when `compacted`. */
   records: number
+  /** Compaction has been there, and how many records it left is not known. */
+  compacted: boolean
   /** ISO 8601 times of the first and the latest of them; null when there is none. */
   oldest: string | null
   newest: string | null

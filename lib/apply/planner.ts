@@ -87,9 +87,9 @@ function refusal(name: string, wanted: StreamConfig, sources: PlanSources): Stre
 }
 
 function deletion(removal: Removal, readers: readonly ReaderPosition[]): Deletion {
-  const { segments, bytes, fromOffset, toOffset, records, firstTimestampMs, lastTimestampMs } = removal
+  const { segments, bytes, fromOffset, toOffset, records, compacted, firstTimestampMs, lastTimestampMs } = removal
   return {
-    ...{ segments, bytes, fromOffset, toOffset, records },
+    ...{ segments, bytes, fromOffset, toOffset, records, compacted },
     oldest: isoTime(firstTimestampMs),
     newest: isoTime(lastTimestampMs),
     readers: readers

@@ -34,9 +34,13 @@ export function formatChange({ stream, action, settings, deletes, notes }: Strea
   return `${lines.join('\n')}\n`
 }
 
-function formatDeletion({ records, bytes, oldest, newest, readers }: Deletion, wouldOnly: boolean, paint: Paint): string[] {
+function formatDeletion(
+  { records, compacted, bytes, oldest, newest, readers }: Deletion,
+  wouldOnly: boolean,
+  paint: Paint
+): string[] {
   const range = oldest === null ? '' : `, from ${oldest} to ${newest}`
-  const what = `${formatCount(records)} ${records === 1 ? 'record' : 'records'} (${formatBytes(bytes)}${range})`
+  const what = `${compacted ? 'up to ' : ''}${formatCount(records)} ${records === 1 ? 'record' : 'records'} (${formatBytes(bytes)}${range})`
   const lines = [paint(wouldOnly ? 'dim' : 'red', `    ${wouldOnly ? 'would delete' : 'deletes'} ${what}`)]
   for (const { kind, name, filter, unread } of readers) {
     lines.push(`      ${kind} ${printable(name)} (${printable(filter)}) has not read ${formatCount(unread)} of them`)

@@ -38,7 +38,9 @@ export interface Removal {
   bytes: number
   fromOffset: Offset
   toOffset: Offset
+  /** At most this many where compaction has been: how many it left is not known without reading. */
   records: number
+  compacted: boolean
   /** Epoch ms of the first record and of the latest; undefined when there is no record among them. */
   firstTimestampMs: number | undefined
   lastTimestampMs: number | undefined
@@ -64,6 +66,7 @@ export function removalOf(segments: readonly Segment[]): Removal {
     bytes: segments.reduce((sum, { endPosition }) => sum + endPosition, 0),
     fromOffset,
     toOffset,
+    compacted: segments.some(({ generation }) => generation > 0),
     records: filled.reduce((sum, { baseOffset, nextOffset }) => sum + nextOffset - baseOffset, 0) - lost,
     firstTimestampMs: filled[0]?.firstTimestampMs,
     lastTimestampMs: filled.length === 0 ? undefined : Math.max(...filled.map(({ maxTimestampMs }) => maxTimestampMs))
