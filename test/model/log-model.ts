@@ -2,6 +2,7 @@ import type { Offset, ReadBatch, ReadFrom, ReadOptions, StreamRecord } from '../
 import { StreamCorruptError } from '../../lib/stream/errors.ts'
 import { indexPath } from '../../lib/stream/segment.ts'
 import type { StreamLog } from '../../lib/stream/stream-log.ts'
+import { compactionDefaults } from '../../lib/stream/stream-log-options.ts'
 import { MemoryFileSystem } from '../stream/memory-file-system.ts'
 import { ManualClock, openLog, TestLogger } from '../stream/open-log.ts'
 import type { From, Script, Step, Work } from './log-steps.ts'
@@ -46,6 +47,8 @@ export class LogModel {
   #sealed: Offset | undefined
   #readers: OpenReader[] = []
   #made = 0
+  /** Compaction has begun once, and may have removed something. */
+  #compacted = false
 
   constructor(script: Script) {
     this.#script = script
@@ -63,8 +66,12 @@ export class LogModel {
     await this.#finish()
   }
 
-  /** Compaction may have taken it out: a later record has its key. */
-  compactedAway(_offset: Offset): boolean {
+  /** Compaction may have taken it out: a later record has its key, or it only said that there is no more of it. */
+  compactedAway(offset: Offset): boolean {
+    if (!this.#compacted) return false
+    const { who, payload } = this.records[offset]!
+    if (payload === '') return true
+    for (let later = offset + 1; later < this.durable; later++) if (this.records[later]!.who === who) return true
     return false
   }
 
@@ -82,8 +89,11 @@ export class LogModel {
 
   #open(): Promise<StreamLog> {
     this.#logger = new TestLogger()
-    const { segmentBytesMax, retention } = this.#script
-    return openLog(this.fileSystem, { segmentBytesMax, retention, clock: this.clock, logger: this.#logger })
+    const { segmentBytesMax, retention, compacted } = this.#script
+    const cleanup = compacted ? 'compact' : 'delete'
+    const compaction = { ...compactionDefaults, tombstoneAgeMs: 5_000 }
+    const { clock } = this
+    return openLog(this.fileSystem, { segmentBytesMax, retention, cleanup, compaction, clock, logger: this.#logger })
   }
 
   async #take(step: Step): Promise<void> {
@@ -122,6 +132,7 @@ export class LogModel {
         await this.#failRetention(step.skip)
         break
       case 'compact':
+        await this.#compact()
         break
       case 'read':
         await this.#read(step.from, step.limit, step.who)
@@ -167,7 +178,9 @@ export class LogModel {
 
   #append(number: number, size: number): void {
     const who = number % 4
-    const record = { payload: `r${this.#made++}-${'x'.repeat(size)}`, timestampMs: this.clock.nowMs, who }
+    // Where the last value of a key counts, nothing is a value too: the key is gone.
+    const isNothing = this.#script.compacted && size % 5 === 0
+    const record = { payload: isNothing ? '' : `r${this.#made++}-${'x'.repeat(size)}`, timestampMs: this.clock.nowMs, who }
     if (this.log!.pendingBytes === 0 || this.#sealed === this.records.length) this.#batchStarts.push(this.records.length)
     const bytes = Buffer.from(record.payload)
     const expiresAtMs = who === 2 ? record.timestampMs + 5_000 : 0
@@ -228,13 +241,13 @@ export class LogModel {
 
   async #crashDuring({ work, operation, bytesWritten, skip }: Extract<Step, { do: 'crashDuring' }>): Promise<void> {
     this.fileSystem.fail({ operation, bytesWritten, skip, code: 'EIO', crash: true })
-    const undertaken = work === 'retain' || work === 'close' ? work : 'sync'
+    if (work === 'compact') this.#compacted = true
     const before = this.fileSystem.power
-    const failed = await fails(this.log![undertaken === 'retain' ? 'retain' : undertaken]())
+    const failed = await fails(this.log![work]())
     this.fileSystem.faults.length = 0
     // The power may have failed behind the promise, in what goes on in the background.
-    if (!failed && undertaken === 'close') this.durable = this.records.length
-    if (!failed && undertaken === 'sync') {
+    if (!failed && work === 'close') this.durable = this.records.length
+    if (!failed && work === 'sync') {
       this.durable = this.#sealed ?? this.records.length
       this.#sealed = undefined
     }
@@ -260,6 +273,7 @@ export class LogModel {
     if (work === 'retain') this.earliest = Math.max(this.earliest, Math.min(removable, earliestOffset))
     this.#checkEarliest()
     await this.#read({ type: 'earliest' }, undefined, undefined)
+    if (this.#script.compacted) await this.#checkLastValues()
   }
 
   /** The last writes of all cannot be told from torn ones when they are damaged: then they are cut off, with a warning. */
@@ -287,7 +301,7 @@ export class LogModel {
     const stats = this.log!.stats()
     equal(stats.nextOffset, this.records.length, 'stats: next offset')
     equal(stats.earliestOffset, this.earliest, 'stats: earliest offset')
-    if (this.lost.size > 0) return
+    if (this.lost.size > 0 || this.#script.compacted) return
     const there = this.records.slice(this.earliest, this.durable)
     equal(stats.earliestTimestampMs, there[0]?.timestampMs, 'stats: first time')
     const lastSegment = this.log!.segments.filter(({ nextOffset, baseOffset }) => nextOffset > baseOffset).at(-1)
@@ -310,6 +324,8 @@ export class LogModel {
 
   /** The offset before which retention may remove. */
   #removable(): Offset {
+    // With compaction alone retention counts for nothing.
+    if (this.#script.compacted) return this.earliest
     const { ageMs, bytes } = this.#script.retention
     const layout = this.#layout()
     let rest = layout.reduce((sum, segment) => sum + segment.bytes, 0)
@@ -339,7 +355,7 @@ export class LogModel {
     const there = paths.includes(first!.path) || this.lost.has(first!.baseOffset)
     assert(there, `the first segment is ${first!.path}, and it is not there`)
     // An index stays behind when somebody takes its segment away.
-    if (this.lost.size > 0) return
+    if (this.lost.size > 0 || this.#script.compacted) return
     const behind = paths.filter(path => /\.(segment|index)$/.test(path) && path < indexPath(first!.path))
     equal(behind.join(), '', 'files that retention has left')
   }
@@ -354,6 +370,31 @@ export class LogModel {
     if (!failed) equal(earliestOffset, Math.max(removable, this.earliest), 'earliest offset after retention')
     this.earliest = earliestOffset
     await this.#read({ type: 'earliest' }, undefined, undefined)
+  }
+
+  // ---- compaction ---------------------------------------------------------------------------------------------------------------
+
+  async #compact(): Promise<void> {
+    this.#compacted = true
+    await this.log!.compact()
+    const activeFrom = this.log!.segments.at(-1)!.baseOffset
+    const seen = new Set<string>()
+    for await (const { clientId, offset } of this.log!.read({ from: 'earliest' })) {
+      if (offset >= activeFrom) break
+      assert(!seen.has(clientId), `${offset} of ${clientId} is there, and an earlier record too`)
+      seen.add(clientId)
+    }
+    await this.#checkLastValues()
+  }
+
+  /** Whoever reads it all has the last value of each key, as if nothing had been removed. */
+  async #checkLastValues(): Promise<void> {
+    const expected = new Map<string, string>()
+    for (const { who, payload } of this.records.slice(this.earliest, this.durable)) put(expected, `c${who}`, payload)
+    const got = new Map<string, string>()
+    for await (const { clientId, payload } of this.log!.read({ from: 'earliest' })) put(got, clientId, payload.toString())
+    const text = (values: Map<string, string>) => JSON.stringify([...values].sort())
+    equal(text(got), text(expected), 'last values')
   }
 
   // ---- reading ------------------------------------------------------------------------------------------------------------------
@@ -400,9 +441,11 @@ export class LogModel {
     let position = from
     try {
       for await (const record of this.log!.read({ from: { offset: from } })) {
+        while (position < record.offset && this.compactedAway(position)) position++
         equal(record.offset, position++, 'offset')
         this.checkRecord(record)
       }
+      while (position < this.durable && this.compactedAway(position)) position++
       for (let offset = from; offset < this.durable; offset++)
         assert(!this.lost.has(offset), `${offset} is lost and was not missed`)
       equal(position, this.durable, 'end of a read')
@@ -505,6 +548,11 @@ export class LogModel {
     bytes[position] = bytes[position]! ^ 1
     this.fileSystem.put(path, bytes)
   }
+}
+
+function put(values: Map<string, string>, key: string, value: string): void {
+  if (value === '') values.delete(key)
+  else values.set(key, value)
 }
 
 async function fails(work: Promise<unknown>): Promise<boolean> {

@@ -92,7 +92,7 @@ export function scripts({ stepsMax, damage = false, compacted = false, large = f
         work: fc.constantFrom(...works),
         operation: fc.constantFrom<Operation>('write', 'truncate', 'sync', 'open', 'rename', 'unlink', 'syncFolder'),
         bytesWritten,
-        skip: fc.nat(4)
+        skip: fc.nat(compacted ? 12 : 4)
       })
     ],
     [1, fc.constant({ do: 'restart' })],

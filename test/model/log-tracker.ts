@@ -69,14 +69,15 @@ export class Tracker {
     return undefined
   }
 
+  /** The search has ended: at the first record in time, if that was asked for, or somewhere before it. */
   #found(delivered: number, nextOffset: number): void {
     const first = this.#hindsight ? delivered : this.firstInTime
-    assert(
-      first !== undefined && first <= delivered,
-      `a read from a time began at ${delivered}, and should at ${first}; it looked up to ${nextOffset}`
-    )
-    this.position = first!
     this.searching = false
+    const isEarly = first === undefined || first > delivered
+    const what = `a read from a time began at ${delivered}, and should at ${first}; it looked up to ${nextOffset}`
+    // What compaction may remove may still be there.
+    assert(!isEarly || this.#mayHaveBegun(delivered), what)
+    this.position = isEarly ? delivered : first
   }
 
   /** From the position up to here nothing was delivered or told. */
@@ -87,6 +88,15 @@ export class Tracker {
       assert(!this.#wants(passed), `${passed} was passed over in silence on the way to ${offset}`)
     }
     assert(offset >= this.position, `${offset} comes after ${this.position - 1}`)
+  }
+
+  /** Is there a record in time up to here that compaction could have removed, and did not? */
+  #mayHaveBegun(end: number): boolean {
+    for (let offset = this.position; offset <= end && offset < this.#model.durable; offset++) {
+      const inTime = this.#model.records[offset]!.timestampMs >= this.#options.fromTimeMs!
+      if (inTime && this.#model.compactedAway(offset)) return true
+    }
+    return false
   }
 
   /** Something was damaged, and it may have been after the read had come by. */

@@ -22,3 +22,12 @@ t.test('the same holds in large segments, where reads begin at index entries', {
   await assertScripts(scripts({ stepsMax: 40, large: true }), run, 25)
   t.pass('every script held')
 })
+
+t.test(
+  'compaction keeps the last value of each key, whatever fails and whoever reads meanwhile',
+  { timeout: 900_000 },
+  async t => {
+    await assertScripts(scripts({ stepsMax: 60, compacted: true }), run, 60)
+    t.pass('every script held')
+  }
+)
