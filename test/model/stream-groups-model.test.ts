@@ -8,7 +8,7 @@ t.test(
   'however members come, go and acknowledge, each record is with one of them, in order, until it is acknowledged, and then never again',
   { timeout: 900_000 },
   async t => {
-    await assertScripts(groupScripts(40, { restarts: 0, crashes: 0 }), run, 12)
+    await assertScripts(groupScripts(40, { restarts: 0, crashes: 0 }), run, 7)
     t.pass('every script held')
   }
 )
@@ -17,7 +17,7 @@ t.test(
   'the same holds over restarts, and after a crash only what was acknowledged last comes again',
   { timeout: 900_000 },
   async t => {
-    await assertScripts(groupScripts(40, { restarts: 2, crashes: 2 }), run, 12)
+    await assertScripts(groupScripts(40, { restarts: 2, crashes: 2 }), run, 7)
     t.pass('every script held')
   }
 )

@@ -8,13 +8,13 @@ t.test(
   'whatever fails, whenever it crashes and whoever reads meanwhile: acknowledged records are there, in order, until retention may remove them',
   { timeout: 900_000 },
   async t => {
-    await assertScripts(scripts({ stepsMax: 80 }), run, 150)
+    await assertScripts(scripts({ stepsMax: 80 }), run, 80)
     t.pass('every script held')
   }
 )
 
 t.test('damage is told exactly: readers lose what was hit and nothing else', { timeout: 900_000 }, async t => {
-  await assertScripts(scripts({ stepsMax: 60, damage: true }), run, 120)
+  await assertScripts(scripts({ stepsMax: 60, damage: true }), run, 70)
   t.pass('every script held')
 })
 
