@@ -26,8 +26,8 @@ export function beginning(stream: Stream, { from, outOfRange }: RecordsRequest):
 
 /** The stretches of a stream that a request asks for, from `from` up to its end. */
 export async function* readRange(
-  stream: Stream,
-  request: RecordsRequest,
+  stream: Pick<Stream, 'readBatches'>,
+  request: Pick<RecordsRequest, 'from' | 'to' | 'limit' | 'follow' | 'outOfRange' | 'select'>,
   signal: AbortSignal,
   onRemoved: (removed: StreamGap) => void
 ): AsyncGenerator<ReadBatch, void, undefined> {

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { type RecordJson, recordJson } from '../admin/record-json.ts'
+import { readRange } from '../admin/record-range.ts'
 import { type StreamJson, streamJson } from '../admin/stream-json.ts'
 import { parseReadFrom } from '../stream/read-from.ts'
 import { listStreamFolders, openStreamReader } from '../stream/read-only-log.ts'
 import { CommandFailure } from './context.ts'
-import { endTest, senderTest } from './stream-selection.ts'
+import { senderTest } from './stream-selection.ts'
 import type { ReadRequest, StreamSource } from './stream-source.ts'
 
 /** Reads the files of a data folder, whether a broker runs on it or not. What it reads was written; see openStreamReader. */
@@ -30,17 +31,13 @@ export class FolderSource implements StreamSource {
 
   async *read(name: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<RecordJson, void, undefined> {
     const log = await this.#open(name)
-    const { to, limit = Number.POSITIVE_INFINITY, follow = false } = request
+    const { to, limit, follow = false } = request
     const from = parseReadFrom(request.from) ?? 'earliest'
-    const wanted = senderTest(request)
-    const isEnd = endTest(to === undefined ? undefined : parseReadFrom(to), log.nextOffset)
-    let left = limit
+    const end = to === undefined ? undefined : parseReadFrom(to)
+    const range = { from, to: typeof end === 'object' ? end : undefined, limit, follow, select: senderTest(request) }
     try {
-      for await (const record of log.read({ from, follow, signal })) {
-        if (isEnd(record.offset, record.timestampMs)) return
-        if (wanted !== undefined && !wanted(record)) continue
-        yield recordJson(record)
-        if (--left === 0) return
+      for await (const { records } of readRange(log, { ...range, outOfRange: 'fail' }, signal, () => {})) {
+        for (const record of records) yield recordJson(record)
       }
     } finally {
       log.close()

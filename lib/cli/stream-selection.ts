@@ -1,4 +1,3 @@
-import type { ReadFrom } from '../stream/contract.ts'
 import { topicMatches } from '../topic/filter.ts'
 
 /** Whose records are wanted; everything absent = everybody's. */
@@ -30,16 +29,4 @@ function keyOf({ topic, clientId }: Sender, field: 'clientId' | 'topic' | undefi
   // Files do not say which of the two is the key. A client id that is also a topic is nobody's idea of a key.
   if (field === undefined) return topic === wanted ? topic : clientId
   return field === 'topic' ? topic : clientId
-}
-
-/**
- * True for the first record that is not wanted any more. A time means the same record as in `from`: the first one at or after it.
- * So two reads, one up to a time and one from it, have every record between them once, however clocks were set back.
- */
-export function endTest(to: ReadFrom | undefined, latestOffset: number): (offset: number, timestampMs: number) => boolean {
-  if (to === undefined) return () => false
-  if (to === 'earliest') return () => true
-  if (to === 'latest') return offset => offset >= latestOffset
-  if ('offset' in to) return offset => offset >= to.offset
-  return (_offset, timestampMs) => timestampMs >= to.timeMs
 }

@@ -1,14 +1,12 @@
 import type { RecordJson } from '../admin/record-json.ts'
 import type { StreamJson } from '../admin/stream-json.ts'
-import { parseReadFrom } from '../stream/read-from.ts'
 import { ADMIN_URL_DEFAULT, AdminClient } from './admin-client.ts'
 import { CommandFailure, exitCodes } from './context.ts'
-import { endTest, senderTest } from './stream-selection.ts'
 
-/** What a command wants of a stream. Positions are earliest, latest, an offset or a time, as parseReadFrom takes them. */
+/** What a command wants of a stream. Positions are written as parseReadFrom takes them. */
 export interface ReadRequest {
   from: string
-  /** The position to stop before. */
+  /** The offset or time to stop before. */
   to?: string | undefined
   limit?: number | undefined
   filter?: string | undefined
@@ -56,22 +54,17 @@ class AdminSource implements StreamSource {
   }
 
   async *read(name: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<RecordJson, void, undefined> {
-    const { from, to, limit, filter, partition, key, follow } = request
-    const { key: keyField, nextOffset } = await this.describe(name, signal)
-    const wanted = senderTest({ partition, key, keyField: keyField === 'topic' ? 'topic' : 'clientId' })
-    const isEnd = endTest(to === undefined ? undefined : parseReadFrom(to), nextOffset)
-    const query = new URLSearchParams({ from })
-    if (limit !== undefined && wanted === undefined) query.set('limit', String(limit))
-    if (filter !== undefined) query.set('filter', filter)
-    if (follow) query.set('follow', 'true')
-    let left = limit ?? Number.POSITIVE_INFINITY
+    const query = new URLSearchParams()
+    for (const [name, value] of Object.entries(requestWords(request))) if (value !== undefined) query.set(name, String(value))
     for await (const line of this.#client.lines(`/streams/${encodeURIComponent(name)}/records?${query}`, signal)) {
       const record: RecordJson | { error: string; message: string } = JSON.parse(line)
       if ('error' in record) throw new CommandFailure(`${record.message} (${record.error})`)
-      if (isEnd(record.offset, Date.parse(record.timestamp))) return
-      if (wanted !== undefined && !wanted(record)) continue
       yield record
-      if (--left === 0) return
     }
   }
+}
+
+/** Only what the endpoint knows: a request may be part of a command's options. */
+function requestWords({ from, to, limit, filter, partition, key, follow }: ReadRequest): ReadRequest {
+  return { from, to, limit, filter, partition, key, follow }
 }

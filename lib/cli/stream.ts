@@ -102,7 +102,7 @@ function withSource(command: Command): Command {
 
 function withSelection(command: Command): Command {
   return withSource(command)
-    .option('--to <position>', 'stop before this position: an offset or a time', position)
+    .option('--to <position>', 'stop before this position: an offset or a time', endPosition)
     .option('--filter <filter>', 'only records whose topic matches this MQTT topic filter', topicFilter)
     .option('--partition <number>', 'only records of this partition', wholeNumber)
     .option('--key <key>', 'only records with this key: the client id, or the topic in a stream keyed by topic')
@@ -127,6 +127,11 @@ function examples(lines: readonly string[]): string {
 
 function position(text: string): string {
   if (parseReadFrom(text) === undefined) throw new InvalidArgumentError('expected earliest, latest, an offset or an ISO time')
+  return text
+}
+
+function endPosition(text: string): string {
+  if (typeof parseReadFrom(text) !== 'object') throw new InvalidArgumentError('expected an offset or a time')
   return text
 }
 
