@@ -268,5 +268,6 @@ function positionOf(index: number, count: number, before: readonly PartitionPosi
   if (before.length === count) return before.find(part => part.index === index)
   let lowest: PartitionPosition | undefined
   for (const part of before) if (lowest === undefined || part.position < lowest.position) lowest = part
-  return lowest && { ...lowest, attempts: 0 }
+  // Field by field: the position of a partition that is in use is a getter, which a spread leaves out.
+  return lowest && { index, position: lowest.position, attempts: 0 }
 }
