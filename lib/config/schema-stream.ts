@@ -59,7 +59,7 @@ const streamSchema = z.strictObject({
         .prefault('64MiB')
         .meta({
           description:
-            'What the keys may take in memory while a run is on: 64MiB are 780,000 keys. A run over more of them is made of several passes.'
+            'What the keys may take in memory while a run is on: 64MiB are about half a million keys. A run over more of them is made of several passes.'
         }),
       rate: size(64 * KIB, 4 * KIB ** 3)
         .prefault('32MiB')

@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { BATCH_HEADER_BYTES, finishCompactedBatch, readBatchHeader } from './batch.ts'
 import { VARINT_BYTES_MAX, writeSignedVarint, writeVarint } from './bytes.ts'
 import { CHUNK_BYTES } from './chunk-pool.ts'
+import type { CompactionSource } from './compaction-source.ts'
 import type { Offset } from './contract.ts'
 import type { File, FileSystem } from './file-system.ts'
 import { writeIndex } from './index-file.ts'
-import { FLAG_SETTLED } from './record.ts'
+import { FLAG_EXPIRY, FLAG_PACKET_ID, FLAG_SETTLED } from './record.ts'
 import type { RecordCursor } from './record-cursor.ts'
 import { encodeCompactedHeader, indexPath, Segment } from './segment.ts'
 
@@ -29,7 +30,8 @@ export class CompactedSegmentWriter {
   #lastTimestampMs = 0
   #nextOffset: Offset
   #batches = 0
-  #sources = 0
+  /** Numbers of the sources of the batch, by their definition: the batches that are read repeat them. */
+  readonly #sources = new Map<string, number>()
   #unsyncedBytes = 0
   #closed = false
 
@@ -75,7 +77,7 @@ export class CompactedSegmentWriter {
     const { source, timestampMs, bytes } = record
     if (summary.count === 0) {
       summary.firstTimestampMs = summary.maxTimestampMs = this.#lastTimestampMs = timestampMs
-      this.#sources = 0
+      this.#sources.clear()
       this.#batches++
     }
     const out = this.#chunk
@@ -83,16 +85,10 @@ export class CompactedSegmentWriter {
     out[at++] = (record.flags & ~FLAG_SETTLED) | (settledAtMs > 0 ? FLAG_SETTLED : 0)
     at = writeVarint(out, at, record.offset - this.#nextOffset)
     at = writeSignedVarint(out, at, timestampMs - this.#lastTimestampMs)
-    if (source.batch === this.#batches) {
-      at = writeVarint(out, at, source.number)
-    } else {
-      source.batch = this.#batches
-      source.number = this.#sources++
-      at = writeVarint(out, at, source.number)
-      at += source.definition.copy(out, at)
-    }
-    if (record.expiresAtMs > 0) at = writeSignedVarint(out, at, record.expiresAtMs - timestampMs)
-    if (record.packetId > 0) at = writeVarint(out, at, record.packetId)
+    if (source.batch !== this.#batches) at = this.#writeSource(source, at)
+    else at = writeVarint(out, at, source.number)
+    if ((record.flags & FLAG_EXPIRY) !== 0) at = writeSignedVarint(out, at, record.expiresAtMs - timestampMs)
+    if ((record.flags & FLAG_PACKET_ID) !== 0) at = writeVarint(out, at, record.packetId)
     if (settledAtMs > 0) at = writeSignedVarint(out, at, settledAtMs - timestampMs)
     const { propertiesStart, propertiesEnd, payloadStart, payloadEnd } = record
     if (propertiesEnd > propertiesStart) {
@@ -105,6 +101,19 @@ export class CompactedSegmentWriter {
     this.#lastTimestampMs = timestampMs
     if (timestampMs > summary.maxTimestampMs) summary.maxTimestampMs = timestampMs
     summary.count++
+  }
+
+  /** The source was read from another batch than the last one that was written here, and may be known all the same. */
+  #writeSource(source: CompactionSource, start: number): number {
+    const { bytes, start: from, end } = source
+    const definition = bytes.toString('latin1', from, end)
+    const known = this.#sources.get(definition)
+    source.batch = this.#batches
+    source.number = known ?? this.#sources.size
+    const at = writeVarint(this.#chunk, start, source.number)
+    if (known !== undefined) return at
+    this.#sources.set(definition, source.number)
+    return at + bytes.copy(this.#chunk, at, from, end)
   }
 
   /** Writes the batch; afterwards there is room for `next`. */
@@ -164,5 +173,5 @@ export class CompactedSegmentWriter {
 }
 
 function recordBytesMax({ source, propertiesStart, payloadEnd }: RecordCursor): number {
-  return RECORD_FIXED_BYTES_MAX + source.definition.length + payloadEnd - propertiesStart
+  return RECORD_FIXED_BYTES_MAX + source.end - source.start + payloadEnd - propertiesStart
 }

@@ -1,6 +1,6 @@
 import { BatchWalker, findBatch } from './batch-walker.ts'
 import { CompactedSegmentWriter } from './compacted-segment-writer.ts'
-import { CompactionSources } from './compaction-source.ts'
+import { SourceReader } from './compaction-source.ts'
 import type { Offset } from './contract.ts'
 import type { FileSystem } from './file-system.ts'
 import { loadIndex } from './index-file.ts'
@@ -62,7 +62,7 @@ const DROP = -1
  */
 export class CompactionPass {
   readonly #job: CompactionJob
-  readonly #sources: CompactionSources
+  readonly #sources: SourceReader
   readonly #table: KeyTable
   readonly #damaged: Set<Segment>
   /** The table knows the keys of the offsets below. */
@@ -71,7 +71,7 @@ export class CompactionPass {
 
   constructor(job: CompactionJob) {
     this.#job = job
-    this.#sources = new CompactionSources(job.key)
+    this.#sources = new SourceReader(job.key)
     this.#table = new KeyTable(job.memoryBytes)
     this.#damaged = new Set(job.segments.filter(segment => segment.gaps.length > 0))
     this.#mappedTo = job.cleanedTo
@@ -99,7 +99,7 @@ export class CompactionPass {
       const whole = await this.#walk(segment, this.#mappedTo, cursor => {
         while (cursor.next()) {
           if (cursor.offset < this.#job.cleanedTo) continue
-          if (!this.#table.set(cursor.source.key, cursor.offset)) {
+          if (!this.#table.set(cursor.source, cursor.offset)) {
             this.#mappedTo = cursor.offset
             this.#result.unfinished = true
             return false
@@ -184,7 +184,7 @@ export class CompactionPass {
             if (!writer.fits(cursor)) {
               const before = writer.segment.endPosition
               await writer.flush(cursor)
-              await pace.spent(writer.segment.endPosition - before)
+              if (pace.spend(writer.segment.endPosition - before)) await pace.rest()
             }
             writer.add(cursor, settledAtMs)
           }
@@ -210,7 +210,7 @@ export class CompactionPass {
     const { offset, settledAtMs } = record
     const { nowMs, tombstoneAgeMs } = this.#job
     if (offset >= this.#mappedTo) return settledAtMs
-    if (this.#table.get(record.source.key) > offset) return DROP
+    if (this.#table.get(record.source) > offset) return DROP
     if (!record.isTombstone || blocked) return settledAtMs
     if (settledAtMs === 0) return nowMs
     return settledAtMs + tombstoneAgeMs <= nowMs ? DROP : settledAtMs
@@ -239,13 +239,13 @@ export class CompactionPass {
         const step = walker.step()
         if (step === 'end' && walker.nextOffset === segment.nextOffset) return true
         if (step === 'load') {
-          await pace.spent(walker.block.length)
           await walker.load()
         } else if (step === 'batch' && walker.header!.baseOffset === walker.nextOffset) {
           const cursor = new RecordCursor(walker.block, walker.bodyStart, walker.header!, this.#sources)
           const more = visit(cursor)
           if (!(typeof more === 'boolean' ? more : await more)) return true
           walker.advance()
+          if (pace.spend(walker.header!.bodyBytes)) await pace.rest()
         } else {
           const { position: damagedAt, nextOffset } = walker
           const next = await findBatch(file, segment.seed, damagedAt + 1, segment.endPosition, nextOffset)

@@ -57,7 +57,8 @@ export class LogRetention {
   /** Removes the first segment. When there is no other, it is rolled first; `inTurn` as above. */
   removeOldest(inTurn: (roll: () => Promise<void>) => Promise<void>): Promise<Retained> {
     const result = this.#run.then(async () => {
-      if (this.#closed) return this.#nothing()
+      // What compaction keeps is the last that is known of a key, however old it is.
+      if (this.#closed || this.#options.cleanup === 'compact') return this.#nothing()
       if (this.#segments.length === 1) await inTurn(() => this.#writer.roll())
       const first = () => Math.min(1, this.#segments.length - 1)
       return this.#turns.take(() => this.#removeFirst(first, 'the oldest segment made room on the disk'))

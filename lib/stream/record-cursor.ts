@@ -1,6 +1,6 @@
 import type { BatchHeader } from './batch.ts'
 import { VarintReader } from './bytes.ts'
-import type { CompactionSource, CompactionSources } from './compaction-source.ts'
+import type { CompactionSource, SourceReader } from './compaction-source.ts'
 import type { Offset } from './contract.ts'
 import { FLAG_EXPIRY, FLAG_PACKET_ID, FLAG_PROPERTIES, FLAG_SETTLED } from './record.ts'
 
@@ -13,7 +13,8 @@ export class RecordCursor {
   offset: Offset
   flags = 0
   timestampMs: number
-  source: CompactionSource
+  /** Valid after next(). */
+  source!: CompactionSource
   expiresAtMs = 0
   /** When compaction had removed everything before this tombstone; 0 = it has not yet, or it is none. */
   settledAtMs = 0
@@ -25,11 +26,11 @@ export class RecordCursor {
   payloadEnd = 0
   readonly #reader: VarintReader
   readonly #header: BatchHeader
-  readonly #sources: CompactionSources
+  readonly #sources: SourceReader
   readonly #defined: CompactionSource[] = []
   #left: number
 
-  constructor(bytes: Buffer, start: number, header: BatchHeader, sources: CompactionSources) {
+  constructor(bytes: Buffer, start: number, header: BatchHeader, sources: SourceReader) {
     this.bytes = bytes
     this.#reader = new VarintReader(bytes, start, start + header.bodyBytes)
     this.#header = header
@@ -37,7 +38,6 @@ export class RecordCursor {
     this.#left = header.count
     this.offset = header.baseOffset - 1
     this.timestampMs = header.firstTimestampMs
-    this.source = sources.none
   }
 
   /** An empty payload says that the key has no value any more. */
@@ -58,7 +58,7 @@ export class RecordCursor {
     if (this.offset >= nextOffset) throw new RangeError(`a record lies behind offset ${nextOffset}`)
     this.timestampMs += reader.signed()
     const number = reader.unsigned()
-    if (number === this.#defined.length) this.#defined.push(this.#sources.define(reader))
+    if (number === this.#defined.length) this.#defined.push(this.#sources.read(reader))
     const source = this.#defined[number]
     if (source === undefined) throw new RangeError(`record ${this.offset} refers to source ${number}, which is not defined`)
     this.source = source

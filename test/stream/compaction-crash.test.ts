@@ -5,7 +5,7 @@ import { CrashingFileSystem } from './crashing-file-system.ts'
 import { collect, LOG_FOLDER, ManualClock, openLog, START_MS, TestLogger } from './open-log.ts'
 
 const everything = { from: 'earliest' as const }
-const RECORDS = 40
+const RECORDS = 28
 
 function open(fileSystem: CrashingFileSystem, clock: ManualClock, logger = new TestLogger()): Promise<StreamLog> {
   return openLog(fileSystem, {
