@@ -62,5 +62,6 @@ if (script !== undefined && import.meta.url === pathToFileURL(script).href) {
   if (adminUrl === undefined || stream === undefined) throw new Error('usage: http-read.js ADMIN_URL STREAM')
   const { records, bytesPerRecord, ...rates } = await measureHttpRead(adminUrl, stream)
   process.stdout.write(`${records} records, ${bytesPerRecord.toFixed(0)} bytes each as NDJSON\n`)
-  for (const [name, perSecond] of Object.entries(rates)) process.stdout.write(`${name} ${(perSecond / 1000).toFixed(0)} k records/s\n`)
+  for (const [name, perSecond] of Object.entries(rates))
+    process.stdout.write(`${name} ${(perSecond / 1000).toFixed(0)} k records/s\n`)
 }

@@ -111,7 +111,7 @@ function valueWords(schema: JsonSchema): string {
   if (schema.items !== undefined) return 'list'
   if (schema.pattern?.startsWith(durationPattern.source) === true) return 'duration'
   if (schema.pattern?.startsWith(sizePattern.source) === true) return 'size'
-  if (schema.type === 'integer') return `${schema.minimum} to ${schema.maximum}`
+  if (schema.type === 'integer' || schema.type === 'number') return `${schema.minimum} to ${schema.maximum}`
   if (schema.type === 'boolean') return '`true`, `false`'
   return 'text'
 }
