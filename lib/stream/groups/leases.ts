@@ -88,9 +88,8 @@ export class GroupLeases {
     lease.polling = true
     lease.sessionTimeoutMs = request.sessionTimeoutMs
     const { member } = lease
-    const ended = AbortSignal.any([signal, AbortSignal.timeout(request.waitMs)])
     try {
-      const { records, gaps } = await member.take(request.max, request.maxBytes, ended)
+      const { records, gaps } = await member.take(request.max, request.maxBytes, signal, request.waitMs)
       if (member.state === 'ended') this.#drop(request, lease)
       const attempts = records.map(record => ({ record, attempt: member.attempt(record) }))
       return { records: attempts, gaps, partitions: member.partitions.map(({ index }) => index) }

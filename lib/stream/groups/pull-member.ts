@@ -18,6 +18,9 @@ export interface Handful {
   readonly gaps: readonly StreamGap[]
 }
 
+/** How long what is in the stream may take to be read for somebody who does not wait. Milliseconds. */
+const READ_MS_MAX = 5000
+
 /** What a member asked for and does not have. */
 export type NotOwned = { readonly partition: number; readonly owner: string | undefined }
 
@@ -36,6 +39,8 @@ export class PullMember implements GroupMember {
   #abort = new AbortController()
   #batch: ReadBatch | undefined
   #at = 0
+  /** How far the stream was read. */
+  #readTo: Offset = 0
   #gaps: StreamGap[] = []
   #failure: Error | undefined
   #state: 'joined' | 'left' | 'ended' = 'joined'
@@ -85,15 +90,24 @@ export class PullMember implements GroupMember {
     return records
   }
 
-  /** Waits for records until the signal is aborted or the membership ends; then there are none. Rejects when the stream cannot be read. */
-  async take(max: number, maxBytes: number, signal: AbortSignal): Promise<Handful> {
+  /**
+   * Waits up to `waitMs` for records, without it for as long as it takes; what is in the stream already is waited for in any case.
+   * There are none when the time is over, the signal is aborted or the membership ends. Rejects when the stream cannot be read.
+   */
+  async take(max: number, maxBytes: number, signal: AbortSignal, waitMs = Number.POSITIVE_INFINITY): Promise<Handful> {
+    const end = this.reader.stream.nextOffset
+    const untilMs = performance.now() + waitMs
     for (;;) {
       this.group.late(this)
       const records = this.takeNow(max, maxBytes)
       if (this.#failure !== undefined) this.#fail(this.#failure)
       if (records.length > 0 || signal.aborted || this.#state !== 'joined') return { records, gaps: this.#takeGaps() }
       if (this.#batch === undefined) this.#load()
-      await this.#changed(signal)
+      const leftMs = untilMs - performance.now()
+      if (leftMs > 0) await this.#changed(signal, leftMs)
+      else if (leftMs > -READ_MS_MAX && this.#loading !== undefined && this.#readTo < end) {
+        await this.#changed(signal, READ_MS_MAX + leftMs)
+      } else return { records, gaps: this.#takeGaps() }
     }
   }
 
@@ -186,6 +200,7 @@ export class PullMember implements GroupMember {
       const offset = this.reader.begin()
       // Whoever gets a partition is told.
       if (offset === undefined) return
+      this.#readTo = offset
       const onGap = (gap: StreamGap) => this.#gaps.push(gap)
       const options = { follow: true, signal: this.#abort.signal, outOfRange: 'earliest', onGap, onRemoved: onGap } as const
       const select = this.reader.selects.bind(this.reader)
@@ -204,6 +219,7 @@ export class PullMember implements GroupMember {
       else {
         this.#batch = value
         this.#at = 0
+        this.#readTo = value.nextOffset
       }
     } catch (error) {
       if (signal.aborted) return
@@ -229,9 +245,11 @@ export class PullMember implements GroupMember {
     for (const wake of [...this.#waiting]) wake()
   }
 
-  #changed(signal: AbortSignal): Promise<void> {
+  #changed(signal: AbortSignal, ms: number): Promise<void> {
     return new Promise(resolve => {
+      const timer = ms === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => done(), ms)
       const done = () => {
+        clearTimeout(timer)
         this.#waiting.delete(done)
         signal.removeEventListener('abort', done)
         resolve()
