@@ -17,9 +17,9 @@ export interface AdminSources {
   /** Streams as code. */
   readonly applied: AppliedSource
   clients(): readonly ClientJson[]
-  /** Consumer groups of streams. */
   /** Undefined when none are kept. */
   readonly deadLetters?: DeadLetterDesk | undefined
+  /** Consumer groups of streams. */
   groups(): readonly GroupJson[] | Promise<readonly GroupJson[]>
   /** What is done with them; without it they are only shown. */
   readonly groupControl?: GroupControl | undefined

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify'
 import { isLoopback } from '../config/anonymous.ts'
 import { Refusal } from './answer.ts'
 import type { AdminApp } from './app.ts'
@@ -8,7 +8,7 @@ import type { AdminTokens } from './token-file.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a caller needs; `open` asks for no token. By default `read` for GET and HEAD and `write` for everything else. */
-    access?: 'open' | 'read' | 'write'
+    access?: 'open' | 'read' | 'write' | undefined
     /** False for writes that are daily business and no change an operator makes, such as a poll of a consumer group. */
     audited?: boolean
   }
@@ -36,20 +36,28 @@ export function addGuard(app: AdminApp, { host, tokens, log }: GuardOptions): vo
   const onLoopback = isLoopback(host)
   app.decorateRequest('operator', '')
   app.decorateRequest('auditDetail', null)
+  app.addHook('onRoute', ({ method, config, schema }) => {
+    const access = accessOf(String(method), config)
+    // For the document: who may call it, in the terms of OpenAPI and in ours.
+    if (schema !== undefined) Object.assign(schema, { security: access === 'open' ? [] : [{ token: [] }], 'x-access': access })
+  })
   app.addHook('onRequest', async request => {
     if (onLoopback) checkHost(request.headers.host)
-    const access = accessOf(request)
+    const access = accessOf(request.method, request.routeOptions.config)
     if (tokens !== undefined) request.operator = checkToken(tokens, access, request.headers.authorization)
     else if (access === 'write' && !onLoopback) throw writesNeedTokens()
     if (access === 'write') checkOrigin(request)
   })
   app.addHook('onResponse', async (request, reply) => {
-    if (accessOf(request) === 'write' && request.routeOptions.config.audited !== false) audit(log, request, reply)
+    const { config } = request.routeOptions
+    if (accessOf(request.method, config) === 'write' && config?.audited !== false) audit(log, request, reply)
   })
 }
 
-function accessOf({ method, routeOptions }: FastifyRequest): 'open' | 'read' | 'write' {
-  return routeOptions.config?.access ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'write')
+type Access = 'open' | 'read' | 'write'
+
+function accessOf(method: string, config: FastifyContextConfig | undefined): Access {
+  return config?.access ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'write')
 }
 
 /**
@@ -64,7 +72,7 @@ function checkHost(host: string | undefined): void {
 }
 
 /** Returns whose token it is. */
-function checkToken(tokens: AdminTokens, access: 'open' | 'read' | 'write', authorization: string | undefined): string {
+function checkToken(tokens: AdminTokens, access: Access, authorization: string | undefined): string {
   if (access === 'open') return ''
   const [, token] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   const found = token === undefined ? undefined : tokens.find(token)

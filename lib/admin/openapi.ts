@@ -26,7 +26,17 @@ export function addOpenApi(app: AdminApp): void {
         version: version(),
         license: { name: 'MIT', identifier: 'MIT' }
       },
-      tags
+      tags,
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'Needed where a token file is set: one to read, or one to read and write, as `x-access` says. `tributary token` makes them.'
+          }
+        }
+      }
     },
     transform: jsonSchemaTransform,
     transformObject: source => {

@@ -81,6 +81,7 @@ export function applyRoutes(app: AdminApp, { applied }: Pick<AdminSources, 'appl
   app.route({
     method: 'POST',
     url: '/streams/:name/plan',
+    config: { access: 'read' },
     schema: {
       operationId: 'planStream',
       tags: ['streams'],

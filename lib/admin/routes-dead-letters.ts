@@ -162,8 +162,8 @@ export function deadLetterRoutes(app: AdminApp, sources: AdminSources): void {
       body: redriveBody,
       response: { 200: jsonAnswer('What was done.', reportSchema), 409: errorAnswer('Dead letters are not kept.') }
     },
-    handler: async ({ body: { select, all, ...options } }, reply): Promise<ActReport> =>
-      deskOf(sources).redrive(chosen(select, all), { ...options, signal: endOf(reply) })
+    handler: async ({ body: { select, all, ...options }, operator }, reply): Promise<ActReport> =>
+      deskOf(sources).redrive(chosen(select, all), { ...options, by: operator || undefined, signal: endOf(reply) })
   })
 
   app.route({
@@ -176,8 +176,8 @@ export function deadLetterRoutes(app: AdminApp, sources: AdminSources): void {
       body: discardBody,
       response: { 200: jsonAnswer('What was done.', reportSchema), 409: errorAnswer('Dead letters are not kept.') }
     },
-    handler: async ({ body: { select, all, ...options } }, reply): Promise<ActReport> =>
-      deskOf(sources).discard(chosen(select, all), { ...options, signal: endOf(reply) })
+    handler: async ({ body: { select, all, ...options }, operator }, reply): Promise<ActReport> =>
+      deskOf(sources).discard(chosen(select, all), { ...options, by: operator || undefined, signal: endOf(reply) })
   })
 }
 

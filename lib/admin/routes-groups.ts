@@ -109,6 +109,7 @@ function memberRoutes(app: AdminApp, groups: GroupControl): void {
   app.route({
     method: 'POST',
     url: `${url}/poll`,
+    config: { audited: false },
     schema: {
       operationId: 'pollGroup',
       tags,
@@ -134,6 +135,7 @@ function memberRoutes(app: AdminApp, groups: GroupControl): void {
   app.route({
     method: 'POST',
     url: `${url}/commit`,
+    config: { audited: false },
     schema: {
       operationId: 'commitGroup',
       tags,
@@ -154,6 +156,7 @@ function memberRoutes(app: AdminApp, groups: GroupControl): void {
   app.route({
     method: 'DELETE',
     url: `${url}/members/:member`,
+    config: { audited: false },
     schema: {
       operationId: 'leaveGroup',
       tags,
