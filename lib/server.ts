@@ -13,7 +13,7 @@ import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
 import type { Config } from './config/config.ts'
 import { DeadLetterDesk } from './dead-letter/dead-letter-desk.ts'
 import { DeadLetterLog } from './dead-letter/dead-letter-log.ts'
-import { openDeadLetterStream } from './dead-letter/open.ts'
+import { type OpenLetterStream, openDeadLetterStream } from './dead-letter/open.ts'
 import type { Listener } from './listener/contract.ts'
 import { openListener } from './listener/open.ts'
 import { Counters, countUp } from './metrics/counters.ts'
@@ -250,8 +250,18 @@ async function openLetterLog(config: Config, { store, counters, logger, cleanup 
   const { retention, ...policy } = config.deadLetter
   const folder = join(config.data, 'streams')
   const letters = await openDeadLetterStream({ folder, retention, ...(logger ? { logger } : {}) })
-  cleanup.add('dead letters', () => letters.close())
-  return new DeadLetterLog({ stream: letters.stream, store, counters, now: Date.now, policy })
+  const log = new DeadLetterLog({ stream: letters.stream, store, counters, now: Date.now, policy })
+  cleanup.add('dead letters', () => closeLetters(log, letters))
+  return log
+}
+
+/** What the log cannot write keeps the session store from writing that it was removed from a queue. */
+async function closeLetters(log: DeadLetterLog, letters: OpenLetterStream): Promise<void> {
+  try {
+    await log.sync()
+  } finally {
+    await letters.close()
+  }
 }
 
 function openDesk(config: Config, log: DeadLetterLog, broker: Broker, logger: Logger | undefined): DeadLetterDesk | undefined {

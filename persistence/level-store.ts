@@ -65,6 +65,8 @@ export class LevelStore implements SessionStore {
   #touched: SessionState[] = []
   #commit: Promise<void> = Promise.resolve()
   #committing = false
+  /** What the last commit waited for; the one at the end waits for it, too. */
+  #before: (() => Promise<void> | undefined) | undefined
   #closed = false
 
   private constructor(database: Database, lock: FolderLock, bodies: Bodies, quarantined: Quarantined, scan: OpenScan) {
@@ -266,6 +268,7 @@ export class LevelStore implements SessionStore {
   }
 
   commit(before?: () => Promise<void> | undefined): Promise<void> {
+    this.#before = before
     const now = () => this.#commitNow(before)
     // Without one under way the batch is taken in this turn; otherwise after that one, and then it holds this turn's writes too.
     this.#commit = this.#committing ? this.#commit.then(now, now) : now()
@@ -278,7 +281,7 @@ export class LevelStore implements SessionStore {
     this.#closed = true
     try {
       await this.#purge.stop()
-      if (this.dirty || this.#committing) await this.commit()
+      if (this.dirty || this.#committing) await this.commit(this.#before)
     } finally {
       await this.#database.close()
       await this.#lock.release()

@@ -1,4 +1,5 @@
 import type { LoadedSession, SessionStore } from '../../persistence/contract.ts'
+import { TributaryError } from '../errors.ts'
 import { type Counters, countUp } from '../metrics/counters.ts'
 import type { Stream, StreamRecord } from '../stream/contract.ts'
 import type { DeadLetter, DeadLetterPolicy, DeadLetters, LetterLog, UnfinishedLetter } from './contract.ts'
@@ -60,7 +61,7 @@ export class DeadLetterLog implements DeadLetters, LetterLog {
   }
 
   get dirty(): boolean {
-    return this.stream.dirty
+    return this.#pending.length > 0 || this.stream.dirty
   }
 
   add(letter: DeadLetter): void {
@@ -80,8 +81,10 @@ export class DeadLetterLog implements DeadLetters, LetterLog {
     try {
       await this.stream.sync()
     } catch (error) {
-      // The stream has discarded them, in this turn; they get the same offsets again.
-      for (const pending of this.#pending) this.#append(pending)
+      // The stream has discarded them, in this turn; they get the same offsets again. One that is closed takes nothing any more, and
+      // what says that they are removed from their queues is not written either.
+      if (!(error instanceof TributaryError && error.code === 'TRB_CLOSED'))
+        for (const pending of this.#pending) this.#append(pending)
       throw error
     }
     this.#pending.splice(0, count)

@@ -109,6 +109,32 @@ t.test('while dead letters cannot be written the message stays, and afterwards i
   t.equal(restarted.broker.counters.queued, 1)
 })
 
+t.test('a broker that stops while dead letters cannot be written leaves their messages in the queue', async t => {
+  const fileSystem = new FailingFileSystem()
+  fileSystem.path = '$dead-letter'
+  const clock = new ManualClock()
+  const broker = await TestBroker.start(t, { letters: {}, clock, fileSystem })
+  const reader = await connect(broker, forAnHour)
+  await reader.subscribe('a/#', 1)
+  await reader.disconnect()
+  const writer = await connect(broker, { clientId: 'writer' })
+  await writer.publish('a/1', 'short', 1, shortLived)
+  await writer.disconnect()
+  clock.advance(6_000)
+  const again = await connect(broker, forAnHour)
+  fileSystem.failure = 'ENOSPC'
+  const { dropped } = broker.broker.counters
+  while (!dropped.has('message-expired')) await new Promise(resolve => setImmediate(resolve))
+  again.socket.destroy()
+  await t.rejects(broker.stop())
+  fileSystem.failure = undefined
+  const restarted = await broker.restart(t, { letters: {}, clock })
+  t.same(await restarted.letters(), [])
+  t.equal(restarted.broker.counters.queued, 1)
+  await connect(restarted, forAnHour)
+  await letterCount(restarted, 1)
+})
+
 t.test('a QoS 2 message to a stream and a dead letter in one commit are both there after a crash', async t => {
   const disk = new CrashableDisk()
   const options = { letters: {}, limits: { maxQueuedMessagesPerSession: 1 }, openDb: disk.open }

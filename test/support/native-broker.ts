@@ -180,8 +180,9 @@ export class TestBroker {
     this.#stopped = true
     this.#server.close()
     await new Promise<void>((resolve, reject) => this.broker.close(error => (error ? reject(error) : resolve())))
-    await this.#letterStreams?.close()
-    await this.streams.close()
-    await this.store.close()
+    const synced = await Promise.allSettled([this.deadLetters?.sync()])
+    const closed = await Promise.allSettled([this.#letterStreams?.close(), this.streams.close()])
+    const stored = await Promise.allSettled([this.store.close()])
+    for (const result of [...synced, ...closed, ...stored]) if (result.status === 'rejected') throw result.reason
   }
 }

@@ -83,7 +83,7 @@ export class LostDeliveries {
   }
 
   keep(letter: DeadLetter): boolean {
-    if (this.#deadLetters === undefined || !this.#keeps(letter.qos ?? letter.message.qos)) return false
+    if (this.#deadLetters === undefined || this.#context.stopped || !this.#keeps(letter.qos ?? letter.message.qos)) return false
     this.#deadLetters.add(letter)
     this.#context.commit.schedule()
     return true
