@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { deadLetterReasons } from '../dead-letter/contract.ts'
 import type { ActReport, DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
@@ -74,7 +74,7 @@ const actFields = {
     .string()
     .max(200)
     .optional()
-    .meta({ description: 'Who asks; for the log.', examples: ['alice'] })
+    .meta({ description: 'Who asks, for the log; the name of the token goes before it.', examples: ['alice'] })
 }
 
 const redriveBody = z.strictObject({
@@ -162,8 +162,15 @@ export function deadLetterRoutes(app: AdminApp, sources: AdminSources): void {
       body: redriveBody,
       response: { 200: jsonAnswer('What was done.', reportSchema), 409: errorAnswer('Dead letters are not kept.') }
     },
-    handler: async ({ body: { select, all, ...options }, operator }, reply): Promise<ActReport> =>
-      deskOf(sources).redrive(chosen(select, all), { ...options, by: operator || undefined, signal: endOf(reply) })
+    handler: async (request, reply): Promise<ActReport> => {
+      const { select, all, by, ...options } = request.body
+      const report = await deskOf(sources).redrive(chosen(select, all), {
+        ...options,
+        by: actor(request, by),
+        signal: endOf(reply)
+      })
+      return audited(request, select, report)
+    }
   })
 
   app.route({
@@ -176,8 +183,15 @@ export function deadLetterRoutes(app: AdminApp, sources: AdminSources): void {
       body: discardBody,
       response: { 200: jsonAnswer('What was done.', reportSchema), 409: errorAnswer('Dead letters are not kept.') }
     },
-    handler: async ({ body: { select, all, ...options }, operator }, reply): Promise<ActReport> =>
-      deskOf(sources).discard(chosen(select, all), { ...options, by: operator || undefined, signal: endOf(reply) })
+    handler: async (request, reply): Promise<ActReport> => {
+      const { select, all, by, ...options } = request.body
+      const report = await deskOf(sources).discard(chosen(select, all), {
+        ...options,
+        by: actor(request, by),
+        signal: endOf(reply)
+      })
+      return audited(request, select, report)
+    }
   })
 }
 
@@ -197,6 +211,18 @@ function chosen(select: z.output<typeof selectBody>, all: boolean | undefined): 
     throw badRequest('select: expected ids, reason, client, filter, from or to; or all: true for every dead letter')
   }
   return selection
+}
+
+/** The owner of the token, whatever the body says. */
+function actor({ operator }: FastifyRequest, claimed: string | undefined): string | undefined {
+  return operator === '' ? claimed : operator
+}
+
+/** What was done also stands in the audit line that every write leaves. */
+function audited(request: FastifyRequest, select: object, report: ActReport): ActReport {
+  const { notes: _, ...counts } = report
+  request.auditDetail = { select, ...counts }
+  return report
 }
 
 /** An act ends when who asked for it goes away. */

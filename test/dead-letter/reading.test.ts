@@ -1,5 +1,6 @@
 import { t } from 'tap'
-import { readLetter } from '../../lib/dead-letter/letter-record.ts'
+import type { NativeEngine } from '../../lib/broker/native/engine.ts'
+import { type KeptLetter, readLetter } from '../../lib/dead-letter/letter-record.ts'
 import { TestBroker, type TestBrokerOptions } from '../support/native-broker.ts'
 import { DenyingPolicy } from '../support/policies.ts'
 import { RawClient } from '../support/raw-client.ts'
@@ -81,6 +82,20 @@ t.test('properties of a publisher that look like those of a letter are given bac
   const text = letter!.message.properties.toString('latin1')
   t.match(text, /dead-letter-reason.*forged/)
   t.notMatch(text, /queue-full/)
+})
+
+t.test('a letter that a consumer group gives up does not become another letter', async t => {
+  const { broker } = await open(t)
+  const { context } = broker.broker.engine as NativeEngine
+  const [{ message }] = (await broker.letters()) as [KeptLetter]
+  const letter = { reason: 'delivery-attempts-exhausted', message, attempts: 3, error: 'refused', group: 'g' } as const
+  t.equal(context.deadLetter({ ...letter, stream: '$dead-letter', offset: 0 }), false)
+  t.equal(context.deadLetter({ ...letter, stream: 'telemetry', offset: 0 }), true)
+  await broker.deadLetters!.sync()
+  t.match(await broker.letters(), [
+    { id: 0 },
+    { reason: 'delivery-attempts-exhausted', stream: 'telemetry', group: 'g', offset: 0, attempts: 3 }
+  ])
 })
 
 t.test('a record that is no letter is told apart', t => {

@@ -84,6 +84,8 @@ export class LostDeliveries {
 
   keep(letter: DeadLetter): boolean {
     if (this.#deadLetters === undefined || this.#context.stopped || !this.#keeps(letter.qos ?? letter.message.qos)) return false
+    // It is a letter already, and whoever reads them would get another one each time.
+    if (letter.stream !== undefined && letter.stream === this.#deadLetters.log?.name) return false
     this.#deadLetters.add(letter)
     this.#context.commit.schedule()
     return true
