@@ -8,6 +8,9 @@ import { type ConnectPlan, ModelClient, type Publication } from './model-client.
 import { ModelGroups, sharePrefix } from './model-groups.ts'
 import { type Delivery, type ModelMessage, ModelSession, type ModelSubscription } from './model-session.ts'
 
+/** Dead letters are kept, which must change nothing that a client can see. */
+const letters = { cleanSessions: true, noSubscriber: true }
+
 /**
  * A broker, its model clients, and the oracle: what the broker took in (its `publish` event tells, at the very moment), who has to
  * get it, which wills are due, what is retained. Complaints are collected; none may be left.
@@ -67,7 +70,7 @@ export class ModelWorld {
   }
 
   async start(): Promise<void> {
-    this.#watch(await TestBroker.start({ teardown: fn => this.#teardowns.push(fn) }, this.#options))
+    this.#watch(await TestBroker.start({ teardown: fn => this.#teardowns.push(fn) }, { ...this.#options, letters }))
   }
 
   async stop(): Promise<void> {
@@ -349,7 +352,9 @@ export class ModelWorld {
     this.#groups.restarted()
     await dying.stop()
     this.#disk.dead = false
-    this.#watch(await TestBroker.start({ teardown: fn => this.#teardowns.push(fn) }, { ...this.#options, folder: dying.folder }))
+    this.#watch(
+      await TestBroker.start({ teardown: fn => this.#teardowns.push(fn) }, { ...this.#options, folder: dying.folder, letters })
+    )
     this.#checkRetained()
     this.#recent = []
     this.#native.sweep(this.nowMs)
