@@ -180,7 +180,12 @@ export class StreamSubscriptions {
         reading.began()
         for (const record of records) {
           if (!this.#wanted(reading, session, record)) continue
-          while (!this.#mayTake(session, connection)) await this.#room(reading, session, connection)
+          if (!this.#mayTake(session, connection)) {
+            do await this.#room(reading, session, connection)
+            while (!this.#mayTake(session, connection))
+            // Another member of the group may have got its partition meanwhile.
+            if (!signal.aborted && !reading.takes(record)) continue
+          }
           if (signal.aborted) return
           this.#send(reading, session, connection, record, gap)
           gap = undefined

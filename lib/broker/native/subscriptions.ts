@@ -14,6 +14,8 @@ export class Subscriptions {
   readonly streams: StreamSubscriptions
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
+  /** Members are found in the store before their group is, which knows where to go on; undefined once everything was found. */
+  #unrestored: RoutedSubscription[] | undefined = []
 
   constructor(context: NativeContext, deliverer: Deliverer) {
     this.#context = context
@@ -30,8 +32,9 @@ export class Subscriptions {
   }
 
   restore(subscription: RoutedSubscription): void {
-    if (readsStream(subscription.filter)) this.streams.restore(subscription)
-    else this.shared.add(subscription)
+    if (!readsStream(subscription.filter)) this.shared.add(subscription)
+    else if (this.#unrestored === undefined) this.streams.restore(subscription)
+    else this.#unrestored.push(subscription)
   }
 
   /** A backlog of a shared subscription found in the store; false when the session is a client's own. */
@@ -47,6 +50,9 @@ export class Subscriptions {
   /** After all sessions were restored. */
   restored(): void {
     this.shared.restored()
+    const waiting = this.#unrestored ?? []
+    this.#unrestored = undefined
+    for (const subscription of waiting) this.streams.restore(subscription)
   }
 
   /** `reason` counts what only this subscription kept alive. */

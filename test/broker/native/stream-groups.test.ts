@@ -1,4 +1,5 @@
 import t from 'tap'
+import { keyPartition } from '../../../lib/stream/key-partition.ts'
 import { ManualClock, TestBroker, type TestBrokerOptions } from '../../support/native-broker.ts'
 import { type AnyPacket, RawClient, type RawConnectOptions } from '../../support/raw-client.ts'
 
@@ -170,6 +171,45 @@ t.test('a group goes on where it was when all have left, over a restart, whoever
   await second.join(broker, 'second')
   await second.received(devices.length * 3)
   t.same(second.byDevice(), everyDevice(numbers(6, 8)))
+})
+
+t.test('a group goes on where it was although a member with a session of its own was there before it', async t => {
+  let broker = await start(t)
+  await publish(broker, 1, 3)
+  const session = { clean: false, properties: { sessionExpiryInterval: 1000 } }
+  const before = new Members()
+  const member = await before.join(broker, 'stays', group, session)
+  await before.received(devices.length * 3)
+  await member.client.ping()
+  broker = await broker.restart(t)
+  await publish(broker, 4, 4)
+  const { client } = await RawClient.connect(broker.port, { version: 5, clientId: 'stays', ...session })
+  const got: string[] = []
+  while (got.length < devices.length) {
+    const { messageId, payload } = await client.expect('publish')
+    client.send({ cmd: 'puback', messageId })
+    got.push(String(payload))
+  }
+  t.same(new Set(got), new Set(['4']), 'and nothing from before')
+})
+
+t.test('what a member waits to send when its partition goes to another one is not sent twice', async t => {
+  const broker = await start(t)
+  const inPartition = (partition: number) => devices.find(id => keyPartition('clientId', '', id, 4) === partition)!
+  // The first member keeps the lower partitions when another one comes.
+  for (const id of [inPartition(0), inPartition(3)]) {
+    const device = await connect(broker, id)
+    await device.publish(`devices/${id}`, id, 1)
+    await device.disconnect()
+  }
+  const slow = await connect(broker, 'slow', { properties: { receiveMaximum: 1 } })
+  await slow.subscribe(group, 1)
+  const { messageId } = await slow.expect('publish')
+  const quick = await connect(broker, 'quick')
+  await quick.subscribe(group, 1)
+  t.equal(String((await quick.expect('publish')).payload), inPartition(3))
+  slow.send({ cmd: 'puback', messageId })
+  for (let round = 0; round < 10; round++) t.same(await slow.ping(), [])
 })
 
 t.test('groups do not know of each other; the beginning counts when a group is made', async t => {
