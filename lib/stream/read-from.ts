@@ -44,7 +44,8 @@ export function parseStreamFilter(text: string): StreamFilter | string {
 
 /** Where a read begins; for a time that is found out by reading, so the earliest place it may be. */
 export function startsAt(start: ReadFrom, stream: Stream): Offset {
-  if (start === 'latest') return stream.nextOffset
+  // Not behind records that wait for their sync: if it fails, others get their offsets, and those must not be missed.
+  if (start === 'latest') return stream.stats().durableOffset
   if (typeof start === 'object' && 'offset' in start) return start.offset
   return stream.stats().earliestOffset
 }

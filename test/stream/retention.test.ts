@@ -33,6 +33,19 @@ t.test('the oldest segments go until the log fits its size', async t => {
   t.equal(fileSystem.paths().length, 2 * log.segments.length - 1)
 })
 
+t.test('a log that is exactly as large as it may be stays as it is', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const log = await openLog(fileSystem, { segmentBytesMax: 300 })
+  for (let i = 0; i < 4; i++) await appendSynced(log, 'x'.repeat(150))
+  const { bytes } = log.stats()
+  await log.close()
+  const exact = await openLog(fileSystem, { segmentBytesMax: 300, retention: { ageMs: 0, bytes } })
+  t.match(await exact.retain(), { segments: 0 })
+  await exact.close()
+  const less = await openLog(fileSystem, { segmentBytesMax: 300, retention: { ageMs: 0, bytes: bytes - 1 } })
+  t.match(await less.retain(), { segments: 1 })
+})
+
 t.test('without a policy nothing goes', async t => {
   const clock = new ManualClock()
   const log = await openLog(new MemoryFileSystem(), { clock, segmentBytesMax: 300 })

@@ -276,3 +276,28 @@ t.test('acknowledged messages leave the Receive Maximum while others wait for th
   gate.open = true
   ;(await gate.entered()).pass()
 })
+
+for (const filter of ['$stream/telemetry/latest', '$share/workers/$stream/telemetry/latest']) {
+  t.test(`who reads ${filter} while a write fails gets what is published instead`, async t => {
+    const gate = new Gate()
+    const fileSystem = new FailingFileSystem()
+    const { port } = await TestBroker.start(t, { fileSystem, wrapStream: stream => gate.wrap<Stream>(stream, 'sync') })
+    const { client: device } = await RawClient.connect(port, { clientId: 'device' })
+    gate.open = false
+    device.send({ cmd: 'publish', topic: 'devices/1', payload: 'not written', qos: 1, messageId: 1, retain: false, dup: false })
+    const sync = await gate.entered()
+    const { client: reader } = await RawClient.connect(port, { clientId: 'reader' })
+    const subscribed = reader.subscribe(filter, 1)
+    // The subscription is there, whatever its acknowledgement waits for.
+    await device.ping()
+    fileSystem.failure = 'EIO'
+    gate.open = true
+    sync.pass()
+    await device.ended()
+    fileSystem.failure = undefined
+    await subscribed
+    const { client: again } = await RawClient.connect(port, { clientId: 'device' })
+    await again.publish('devices/1', 'written', 1)
+    t.equal(String((await reader.expect('publish')).payload), 'written')
+  })
+}
