@@ -34,6 +34,8 @@ export interface BrokerLimits {
   maxUncommittedBytes: number
   /** Consumer groups over all streams; SUBSCRIBE for another one is answered with 0x97 (0x80 for 3.1.1). */
   maxStreamGroups: number
+  /** Records of streams sent in one turn of the event loop, over all readers; the rest waits for the next turn. */
+  streamReadRecordsPerTurn: number
   /** Further topics are not retained; counted with reason retained-limit. */
   maxRetainedMessages: number
 }
@@ -55,5 +57,6 @@ export const defaultLimits: BrokerLimits = {
   drainTimeoutMs: 60_000,
   maxUncommittedBytes: 16 * 1024 * 1024,
   maxStreamGroups: 1000,
+  streamReadRecordsPerTurn: 2000,
   maxRetainedMessages: 1_000_000
 }

@@ -95,6 +95,12 @@ export class Outbound {
     return this.#grow(bytes)
   }
 
+  /** As room(), for senders of much: a full chunk leaves now, not at the end of the turn, so that its memory serves the next one. */
+  roomAfterFlush(bytes: number): Buffer {
+    if (this.position > 0 && this.position + bytes > chunkBytesMax) this.flush()
+    return this.room(bytes)
+  }
+
   filled(position: number): void {
     this.position = position
     if (!this.#queued) this.#enqueue()

@@ -74,6 +74,10 @@ export const limitsSchema = z.strictObject({
     description:
       'Consumer groups over all streams, those without members too. A subscription that would make another one is refused (MQTT 5: reason 0x97).'
   }),
+  streamReadRecordsPerTurn: whole(1, 1_000_000).prefault(2_000).meta({
+    description:
+      'Records of streams sent over MQTT in one turn of the event loop, over all readers; one of more than 512 bytes counts as several. The rest waits for the next turn, so that publishers are served in between; while publishers are busy, readers get fewer.'
+  }),
   maxRetainedMessages: whole(0, 1_000_000_000).prefault(1_000_000).meta({
     description:
       'Retained messages. Above it, a publish that would retain on a new topic is delivered but not retained, and counted as a drop.'

@@ -226,9 +226,14 @@ export class Deliverer {
 
   /** May another QoS 1/2 PUBLISH go out now? [MQTT-3.3.4-9] */
   windowOpen(session: BrokerSession, connection: Connection): boolean {
+    return this.windowRoom(session, connection) > 0
+  }
+
+  /** How many more. */
+  windowRoom(session: BrokerSession, connection: Connection): number {
+    if (connection.congestedSinceMs !== 0) return 0
     const { maxInflight } = this.#context.limits
-    const window = Math.min(connection.receiveMaximum, maxInflight)
-    return connection.congestedSinceMs === 0 && session.inflight.outstanding < window
+    return Math.min(connection.receiveMaximum, maxInflight) - session.inflight.outstanding
   }
 
   /** Sends now. False when the client cannot take a packet that large: the delivery is over. */

@@ -190,6 +190,7 @@ export class NativeEngine implements Engine {
   }
 
   async drain(): Promise<void> {
+    this.#subscriptions.streams.storePositions()
     await this.context.commit.flush()
   }
 }

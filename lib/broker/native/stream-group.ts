@@ -5,6 +5,7 @@ import { GroupReader } from '../../stream/groups/group-reader.ts'
 import { PartitionClaim } from '../../stream/groups/partition.ts'
 import type { RoutedSubscription } from './broker-session.ts'
 import type { Reading } from './stream-reading.ts'
+import type { StreamRun } from './stream-run.ts'
 
 /** An MQTT client's reading as a member of a consumer group: the records of its partitions, each from where the group is there. */
 export class GroupReading implements Reading, GroupMember {
@@ -15,8 +16,7 @@ export class GroupReading implements Reading, GroupMember {
   /** Where a group that this member makes begins. */
   readonly from: ReadFrom
   readonly timed = undefined
-  stop: AbortController | undefined
-  wake: (() => void) | undefined
+  run: StreamRun | undefined
   #reader: GroupReader
   readonly #restart: (reading: GroupReading) => void
 
@@ -45,6 +45,10 @@ export class GroupReading implements Reading, GroupMember {
   /** Where to read on; undefined when it has no partition. */
   get next(): Offset | undefined {
     return this.#reader.begin()
+  }
+
+  reads(partition: number): boolean {
+    return this.#reader.owns(partition)
   }
 
   takes(record: StreamRecord): boolean {

@@ -1,7 +1,9 @@
 import type { DeliverySource } from '../../session/inflight-window.ts'
 import type { Offset, ReadFrom, Stream, StreamRecord } from '../../stream/contract.ts'
 import { startsAt } from '../../stream/read-from.ts'
+import { SentOffsets } from '../../stream/sent-offsets.ts'
 import type { RoutedSubscription } from './broker-session.ts'
+import type { StreamRun } from './stream-run.ts'
 
 /** A subscription that reads a stream: what of it, from where, and how far it is. */
 export interface Reading {
@@ -13,13 +15,13 @@ export interface Reading {
   readonly timed: { timeMs: number } | undefined
   /** The next offset to read, valid once `timed` is undefined; undefined while there is nothing to read. */
   readonly next: Offset | undefined
-  /** Ends the loop that reads and sends; undefined while none runs. */
-  stop: AbortController | undefined
-  /** Tells the loop that the window may be open. */
-  wake: (() => void) | undefined
+  /** What reads and sends; undefined while nothing does. */
+  run: StreamRun | undefined
 
-  /** Is the record one of this reading's own? */
-  takes(record: StreamRecord): boolean
+  /** Are records of this partition its own? Asked once for many records, so it may say yes where takes() still says no. */
+  reads(partition: number): boolean
+  /** Is the record one of this reading's own? Undefined: all are that reads() said yes to. */
+  takes: ((record: StreamRecord) => boolean) | undefined
   /** It goes out; with `awaited` it counts as delivered when the source settles it. */
   taken(record: StreamRecord, awaited: boolean): DeliverySource
   /** Which attempt it is to send the record, from 1 on; asked before it is taken. Without this it is the first. */
@@ -40,9 +42,9 @@ export class StreamReading implements Reading, DeliverySource {
   readonly filter: string
   next: Offset
   timed: { timeMs: number } | undefined
-  stop: AbortController | undefined
-  wake: (() => void) | undefined
-  readonly #sent = new Set<Offset>()
+  run: StreamRun | undefined
+  readonly takes = undefined
+  readonly #sent = new SentOffsets()
   readonly #moved: (reading: StreamReading) => void
 
   constructor(
@@ -62,11 +64,10 @@ export class StreamReading implements Reading, DeliverySource {
 
   /** Everything below is acknowledged, or was not to be delivered. */
   get position(): Offset {
-    for (const offset of this.#sent) return offset
-    return this.next
+    return this.#sent.first ?? this.next
   }
 
-  takes(): boolean {
+  reads(): boolean {
     return true
   }
 
@@ -86,8 +87,7 @@ export class StreamReading implements Reading, DeliverySource {
   }
 
   settle(offset: Offset): void {
-    const before = this.position
-    this.#sent.delete(offset)
-    if (this.position !== before) this.#moved(this)
+    const isFirst = offset === this.#sent.first
+    if (this.#sent.settle(offset) && isFirst) this.#moved(this)
   }
 }

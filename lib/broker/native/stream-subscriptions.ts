@@ -1,19 +1,19 @@
-import { setImmediate as turnEnd } from 'node:timers/promises'
 import type { SubscribePacket } from '../../mqtt/packet.ts'
-import { reasonCode } from '../../mqtt/reason-code.ts'
-import type { ReadFrom, Stream, StreamGap, StreamRecord } from '../../stream/contract.ts'
+import type { ReadFrom, Stream } from '../../stream/contract.ts'
 import { parseReadFrom, parseStreamFilter, streamFilterPrefix } from '../../stream/read-from.ts'
-import { parseSharedFilter, topicMatches } from '../../topic/filter.ts'
-import { endAfterHookError, HookError } from '../ask-hook.ts'
+import { parseSharedFilter } from '../../topic/filter.ts'
 import type { Connection } from '../connection.ts'
 import { type BrokerSession, type RoutedSubscription, storedSubscription } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
+import { MovedPositions } from './moved-positions.ts'
 import type { OutgoingPublish } from './publish-writer.ts'
+import { ReadTurns } from './read-turns.ts'
 import { GroupReading } from './stream-group.ts'
 import { StreamGroups } from './stream-groups.ts'
 import { type Reading, StreamReading } from './stream-reading.ts'
-import { recordPacket, recordShownTo, withAttempt } from './stream-record.ts'
+import { recordPacket, ToldProperties } from './stream-record.ts'
+import { type RunHost, StreamRun } from './stream-run.ts'
 
 /** Is this Topic Filter one that reads a stream, alone or in a group? */
 export function readsStream(filter: string): boolean {
@@ -33,13 +33,27 @@ export function readsOwnStream(filter: string): boolean {
  */
 export class StreamSubscriptions {
   readonly #context: NativeContext
-  readonly #deliverer: Deliverer
   readonly groups: StreamGroups
+  readonly #host: RunHost
+  readonly #draining = new WeakSet<Connection>()
+  readonly #moved = new MovedPositions<StreamReading>(reading => this.#storePosition(reading))
 
   constructor(context: NativeContext, deliverer: Deliverer) {
     this.#context = context
-    this.#deliverer = deliverer
     this.groups = new StreamGroups(context, reading => this.#restart(reading))
+    const { limits, counters } = context
+    this.#host = {
+      context,
+      deliverer,
+      turns: new ReadTurns(limits.streamReadRecordsPerTurn, counters.publishReceived),
+      awaitDrain: (session, connection) => this.#awaitDrain(session, connection),
+      restart: reading => this.#restart(reading)
+    }
+  }
+
+  /** Puts every position that has moved into the store's batch, for the last commit. */
+  storePositions(): void {
+    this.#moved.flush()
   }
 
   /** What is wrong with the filter or the `from` property of a SUBSCRIBE; undefined when nothing is. */
@@ -93,7 +107,9 @@ export class StreamSubscriptions {
     const { stream, filter, group } = found
     const reading =
       group === undefined
-        ? new StreamReading(subscription, stream, filter, start, moved => this.#moved(moved))
+        ? new StreamReading(subscription, stream, filter, start, moved => {
+            if (subscription.session.stored) this.#moved.add(moved)
+          })
         : this.groups.reading(subscription, group, stream, filter, start)
     const { session } = subscription
     session.readings ??= new Map()
@@ -119,7 +135,8 @@ export class StreamSubscriptions {
   #leave(reading: Reading): void {
     stop(reading)
     if (reading instanceof GroupReading) reading.leave()
-    else if (reading.next !== undefined) reading.passed(reading.next)
+    // Until the first record is found, a reading that begins at a time has no position.
+    else if (reading.timed === undefined && reading.next !== undefined) reading.passed(reading.next)
   }
 
   /** The client is there: readings that do not run yet start. */
@@ -128,15 +145,15 @@ export class StreamSubscriptions {
     if (session.readings === undefined || connection === undefined) return
     for (const reading of session.readings.values()) {
       if (reading instanceof GroupReading) this.groups.join(reading)
-      else if (reading.stop === undefined) void this.#run(reading, session, connection)
+      else if (reading.run === undefined) this.#run(reading, connection)
     }
   }
 
-  /** A member of a group has other partitions now. */
-  #restart(reading: GroupReading): void {
-    const { session } = reading.subscription
+  /** A member of a group has other partitions now, or a client other rights. */
+  #restart(reading: Reading): void {
+    const { connection } = reading.subscription.session
     stop(reading)
-    if (session.connection !== undefined && reading.next !== undefined) void this.#run(reading, session, session.connection)
+    if (connection !== undefined && reading.next !== undefined) this.#run(reading, connection)
   }
 
   /** The connection is over, or the session. */
@@ -146,7 +163,7 @@ export class StreamSubscriptions {
 
   /** The window may be open again. */
   serve(session: BrokerSession): void {
-    if (session.readings) for (const reading of session.readings.values()) reading.wake?.()
+    if (session.readings) for (const reading of session.readings.values()) reading.run?.wake()
   }
 
   /** The packet of an offset that was sent on an earlier connection; undefined when retention has removed it. */
@@ -154,116 +171,33 @@ export class StreamSubscriptions {
     const { stream, subscription } = reading
     for await (const record of stream.read({ from: { offset }, limit: 1, outOfRange: 'earliest', onGap: () => {} })) {
       if (record.offset !== offset) break
-      const packet = recordPacket(record, subscription, stream.name, undefined, this.#context.now())
+      const packet = recordPacket(record, subscription, new ToldProperties(stream.name), undefined, this.#context.now())
       return { ...packet, packetId, qos: 1, dup: true }
     }
     return undefined
   }
 
-  async #run(reading: Reading, session: BrokerSession, connection: Connection): Promise<void> {
-    const abort = new AbortController()
-    reading.stop = abort
-    const { signal } = abort
-    // A time is looked for once; what the others mean was settled when the subscription was made.
-    const from = reading.timed ?? { offset: reading.next ?? 0 }
-    let gap: StreamGap | undefined
-    const onGap = (lost: StreamGap) => {
-      gap = { fromOffset: gap?.fromOffset ?? lost.fromOffset, toOffset: lost.toOffset }
-    }
-    try {
-      // To the client it is the same whether damage or retention took them.
-      const batches = reading.stream.readBatches({
-        ...{ from, follow: true, signal, outOfRange: 'earliest', onGap },
-        onRemoved: onGap
-      })
-      for await (const { records, nextOffset } of batches) {
-        reading.began()
-        for (const record of records) {
-          if (!this.#wanted(reading, session, record)) continue
-          if (!this.#mayTake(session, connection)) {
-            do await this.#room(reading, session, connection)
-            while (!this.#mayTake(session, connection))
-            // Another member of the group may have got its partition meanwhile.
-            if (!signal.aborted && !reading.takes(record)) continue
-          }
-          if (signal.aborted) return
-          this.#send(reading, session, connection, record, gap)
-          gap = undefined
-        }
-        // The reading began anew elsewhere while records of this batch were handed out.
-        if (signal.aborted) return
-        reading.passed(nextOffset)
-      }
-    } catch (error) {
-      if (signal.aborted) return
-      if (error instanceof HookError) return endAfterHookError(connection, error)
-      this.#context.broker.logger?.error(
-        { err: error, clientId: session.clientId, stream: reading.stream.name },
-        'a stream cannot be read'
-      )
-      connection.disconnect(reasonCode.implementationSpecificError, error as Error, 'stream-unavailable')
-    } finally {
-      if (reading.stop === abort) reading.stop = undefined
-    }
-  }
-
-  #wanted(reading: Reading, { policy, clientId }: BrokerSession, record: StreamRecord): boolean {
-    const { filter, subscription } = reading
-    if (!reading.takes(record)) return false
-    if (filter !== '#' && !topicMatches(filter, record.topic)) return false
-    if (subscription.noLocal && record.clientId === clientId) return false
-    return policy === undefined || policy.permitsAll || policy.canReceive(record.topic)
-  }
-
-  #mayTake(session: BrokerSession, connection: Connection): boolean {
-    if (session.connection !== connection || connection.closed) return true // the loop looks itself
-    if (session.resends || !this.#deliverer.windowOpen(session, connection)) return false
-    return connection.outbound.waitingBytes <= this.#context.limits.maxOutboundBufferBytes
-  }
-
-  /** Resolves when there may be room. What waits is handed to the transport at the end of the turn, which may be all it needs. */
-  async #room(reading: Reading, session: BrokerSession, connection: Connection): Promise<void> {
-    await turnEnd()
-    if (this.#mayTake(session, connection) || reading.stop === undefined || reading.stop.signal.aborted) return
-    await new Promise<void>(resolve => {
-      reading.wake = resolve
-    })
-    reading.wake = undefined
-  }
-
-  #send(
-    reading: Reading,
-    session: BrokerSession,
-    connection: Connection,
-    record: StreamRecord,
-    gap: StreamGap | undefined
-  ): void {
-    const { subscription, stream } = reading
-    const shown = recordShownTo(this.#context.broker, connection, record)
-    if (shown === undefined) return
-    const packet = recordPacket(shown, subscription, stream.name, gap, this.#context.now())
-    const attempt = reading.attempt?.(record) ?? 1
-    if (attempt > 1 && session.version === 5) packet.properties = withAttempt(packet.properties, attempt)
-    const source = reading.taken(record, subscription.qos > 0)
-    if (subscription.qos === 0) {
-      this.#deliverer.send(connection, packet)
-      return
-    }
-    packet.qos = 1
-    packet.packetId = session.inflight.allocate()
-    session.inflight.sent(packet.packetId, record.offset, 1, source)
-    if (!this.#deliverer.send(connection, packet)) this.#deliverer.forget(session, packet.packetId)
+  #run(reading: Reading, connection: Connection): void {
+    reading.run = new StreamRun(this.#host, reading, connection)
   }
 
   /** The position is stored with the subscription; a crash repeats what was acknowledged since the last commit. */
-  #moved(reading: StreamReading): void {
+  #storePosition(reading: StreamReading): void {
     const { subscription } = reading
     const { session, filter } = subscription
     if (session.readings?.get(filter) !== reading) return
     subscription.position = reading.position
-    if (!session.stored) return
     this.#context.store.putSubscription(session.key, storedSubscription(subscription))
     this.#context.commit.schedule()
+  }
+
+  #awaitDrain(session: BrokerSession, connection: Connection): void {
+    if (this.#draining.has(connection)) return
+    this.#draining.add(connection)
+    connection.conn.once('drain', () => {
+      this.#draining.delete(connection)
+      if (session.connection === connection) this.serve(session)
+    })
   }
 }
 
@@ -277,9 +211,8 @@ interface Found {
 }
 
 function stop(reading: Reading): void {
-  reading.stop?.abort()
-  reading.stop = undefined
-  reading.wake?.()
+  reading.run?.stop()
+  reading.run = undefined
 }
 
 function fromProperty({ properties }: SubscribePacket): string | undefined {

@@ -261,3 +261,43 @@ t.test('a reader that retention has overtaken is told which offsets it lost', as
     ['2-4', undefined, undefined, undefined, undefined]
   )
 })
+
+t.test('rights that change while a reader waits for its window count for what it has not got yet', async t => {
+  const policy = {
+    generation: 0,
+    hidden: '',
+    compile(): CompiledPolicy {
+      const { hidden } = this
+      return { canPublish: () => true, canSubscribe: () => true, canReceive: topic => topic !== hidden, permitsAll: false }
+    }
+  }
+  const { broker, device } = await start(t, { access: { policy } })
+  for (const n of numbers(1, 9)) await publish(device, [n], Number(n) % 2 === 0 ? 'devices/even' : 'devices/odd')
+  const reader = await connect(broker, 'reader', { properties: { receiveMaximum: 3 } })
+  await reader.subscribe('$stream/telemetry/earliest', 1)
+  const first = await take(reader, 3, false)
+  t.same(payloads(first), ['1', '2', '3'])
+  policy.hidden = 'devices/even'
+  policy.generation++
+  broker.broker.refreshPolicies()
+  for (const packet of first) acknowledge(reader, packet)
+  t.same(payloads(await take(reader, 3)), ['5', '7', '9'])
+  t.same(await reader.ping(), [])
+})
+
+t.test('a read from a time yet to come stays one over a restart', async t => {
+  const clock = new ManualClock()
+  let { broker, device } = await start(t, { clock })
+  await publish(device, ['before'])
+  const reader = await connect(broker, 'reader', stored)
+  await reader.subscribe(`$stream/telemetry/@${clock.nowMs + 5000}`, 1)
+  t.same(await reader.ping(), [])
+  await reader.disconnect()
+  await device.disconnect()
+  broker = await broker.restart(t)
+  const again = await connect(broker, 'reader', stored)
+  clock.advance(5000)
+  device = await connect(broker, 'device')
+  await publish(device, ['after'])
+  t.same(payloads(await take(again, 1)), ['after'])
+})
