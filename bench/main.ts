@@ -9,6 +9,8 @@ import { scriptPeers } from './peers/script.ts'
 import { TributaryPeer } from './peers/tributary.ts'
 import type { WorkloadRun } from './runner.ts'
 import { availablePeers, root, type Session, withSession } from './session.ts'
+import { failuresOf } from './streams/report.ts'
+import { runStreamBenchmarks } from './streams/run.ts'
 
 async function main(words: string[]): Promise<number> {
   let options: BenchOptions
@@ -31,7 +33,7 @@ async function main(words: string[]): Promise<number> {
   }
 }
 
-async function compareBrokers({ runner, machine }: Session, options: BenchOptions, words: string[]): Promise<number> {
+async function compareBrokers({ runner, lab, machine }: Session, options: BenchOptions, words: string[]): Promise<number> {
   const known = [new TributaryPeer(root), new MosquittoPeer(), ...scriptPeers(import.meta.dirname, root)]
   const wanted = options.peers.map(name => known.find(peer => peer.name === name) ?? fail(`no broker is called ${name}`))
   const peers = await availablePeers(wanted)
@@ -42,10 +44,18 @@ async function compareBrokers({ runner, machine }: Session, options: BenchOption
     const entrants: Peer[] = [...peers, ...limits.filter(peer => peer.name === workload.limit)]
     runs.push(await runner.run(workload, entrants, options.pace))
   }
+  const streams = await runStreamBenchmarks(lab, options.streams, options.pace, options.quick, line => console.error(line))
   const facts = await Promise.all(
     [...peers, ...limits].map(async peer => ({ name: peer.name, version: await peer.version(), setup: peer.setup }))
   )
-  const document = formatDocument({ machine, peers: facts, runs, pace: options.pace, command: ['npm run bench', ...words] })
+  const document = formatDocument({
+    machine,
+    peers: facts,
+    runs,
+    streams,
+    pace: options.pace,
+    command: ['npm run bench', ...words]
+  })
   console.log(document)
   if (options.json) {
     const measurements = runs.map(run => ({
@@ -53,14 +63,15 @@ async function compareBrokers({ runner, machine }: Session, options: BenchOption
       notes: run.notes,
       peers: Object.fromEntries(run.peers)
     }))
+    const measuredStreams = streams.map(({ benchmark: { name }, entrants }) => ({ name, entrants: Object.fromEntries(entrants) }))
     await writeFile(
       options.json,
-      `${JSON.stringify({ machine, peers: facts, pace: options.pace, measurements }, undefined, 2)}\n`
+      `${JSON.stringify({ machine, peers: facts, pace: options.pace, measurements, streams: measuredStreams }, undefined, 2)}\n`
     )
   }
   if (options.write) await writeFile(join(root, 'docs', 'benchmarks.md'), document)
   const hasFailed = runs.some(run => [...run.peers.values()].flat().some(measurement => measurement.failures.length > 0))
-  return hasFailed ? 1 : 0
+  return hasFailed || streams.some(run => failuresOf(run).length > 0) ? 1 : 0
 }
 
 function fail(message: string): never {

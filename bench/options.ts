@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util'
 import type { Pace } from './runner.ts'
+import { type StreamBenchmark, streamBenchmarks } from './streams/benchmarks.ts'
 import { type Workload, workloads } from './workload.ts'
 
 export const usage = `npm run bench [-- options]
   --quick             fewer workloads, rounds and seconds: under two minutes
-  --only NAME         only this workload (repeatable): ${workloads.map(workload => workload.name).join(', ')}
+  --only NAME         only this workload (repeatable): ${workloads.map(workload => workload.name).join(', ')};
+                      of streams: ${streamBenchmarks.map(({ name }) => name).join(', ')}
   --with NAME         one more peer (repeatable): aedes
   --peers A,B         exactly these peers: tributary, mosquitto, aedes
   --limits            also the bare Node prototypes, and our figures as a fraction of theirs
@@ -15,6 +17,8 @@ export const usage = `npm run bench [-- options]
 export interface BenchOptions {
   pace: Pace
   workloads: Workload[]
+  streams: StreamBenchmark[]
+  quick: boolean
   peers: string[]
   limits: boolean
   json: string | undefined
@@ -46,7 +50,8 @@ export function parseOptions(words: string[]): BenchOptions {
       seconds: positive('seconds', values.seconds, values.quick ? 1.5 : 4),
       warmupSeconds: positive('warmup', values.warmup, values.quick ? 0.8 : 1.5)
     },
-    workloads: chosen(values.only, values.quick),
+    ...chosen(values.only, values.quick),
+    quick: values.quick,
     peers: [...new Set([...values.peers.split(','), ...values.with])],
     limits: values.limits,
     json: values.json,
@@ -55,13 +60,14 @@ export function parseOptions(words: string[]): BenchOptions {
   }
 }
 
-function chosen(names: string[], isQuick: boolean): Workload[] {
-  if (names.length === 0) return workloads.filter(workload => workload.quick || !isQuick)
-  return names.map(name => {
-    const workload = workloads.find(candidate => candidate.name === name)
-    if (!workload) throw new RangeError(`no workload is called ${name}; there are ${workloads.map(w => w.name).join(', ')}`)
-    return workload
-  })
+function chosen(names: string[], isQuick: boolean): Pick<BenchOptions, 'workloads' | 'streams'> {
+  const known = [...workloads, ...streamBenchmarks].map(({ name }) => name)
+  for (const name of names) {
+    if (!known.includes(name)) throw new RangeError(`no workload is called ${name}; there are ${known.join(', ')}`)
+  }
+  const isWanted = ({ name, quick }: { name: string; quick: boolean }) =>
+    names.length === 0 ? quick || !isQuick : names.includes(name)
+  return { workloads: workloads.filter(isWanted), streams: streamBenchmarks.filter(isWanted) }
 }
 
 function positive(name: string, text: string | undefined, otherwise: number): number {

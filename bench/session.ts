@@ -5,12 +5,14 @@ import { describeMachine, type Machine } from './machine.ts'
 import type { Peer } from './peer.ts'
 import { ProcessGroup } from './process.ts'
 import { Runner } from './runner.ts'
+import { StreamLab } from './streams/lab.ts'
 
 /** The checkout this benchmark was built from: build/bench/session.js is two folders below it. */
 export const root = resolve(import.meta.dirname, '..', '..')
 
 export interface Session {
   runner: Runner
+  lab: StreamLab
   machine: Machine
 }
 
@@ -24,6 +26,7 @@ export async function withSession(work: (session: Session) => Promise<number>): 
   process.once('exit', () => processes.killAll())
   await mkdir(join(root, 'build'), { recursive: true })
   const folder = await mkdtemp(join(root, 'build', 'bench-data-'))
+  let lab: StreamLab | undefined
   const interrupted = new Promise<number>(done => {
     process.once('SIGINT', () => done(130))
     process.once('SIGTERM', () => done(143))
@@ -32,13 +35,15 @@ export async function withSession(work: (session: Session) => Promise<number>): 
     const generator = await LoadGenerator.compile(join(root, 'bench'), folder)
     const machine = await describeMachine(root, folder)
     const runner = new Runner(generator, processes, folder, machine.openFilesMax, line => console.error(line))
-    return await Promise.race([work({ runner, machine }), interrupted])
+    lab = new StreamLab(generator, processes, folder, root)
+    return await Promise.race([work({ runner, lab, machine }), interrupted])
   } catch (error) {
     if (!(error instanceof CannotRun)) throw error
     console.error(`bench cannot run: ${error.message}`)
     return 2
   } finally {
     processes.killAll()
+    lab?.killAll()
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }
