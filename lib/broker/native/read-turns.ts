@@ -9,20 +9,28 @@ export interface TurnTaker {
 /** Records are weighed: one, and one more for each further 512 bytes that leave. */
 export const recordWeightShift = 9
 
-/** What readings may take of a turn in which publishers were served: this share of a record for each of their messages. */
-const recordsPerPublish = 0.25
-/** But at least this many, or a reading would come to a halt beside a few slow publishers. */
-const recordsPerTurnMin = 128
+/** Beside publishers, readings may take this share of a record for each publish: about a tenth of the time that takes. */
+const recordsPerPublish = 1 / 4
+/** Readings wait until they may take this many, and take them in a turn without publishes in any case. */
+const besidePublishersMin = 32
+/**
+ * After so many turns without a publish nobody is publishing. In fewer, publishers may only be waiting for their acknowledgements:
+ * what keeps the loop busy then delays the next ones.
+ */
+const quietTurns = 256
 
 /**
  * Lets readings of streams have their turns, one after the other, so that however much there is to read, publishers are served in
- * between. A turn of the event loop holds at most `recordsPerTurn` records over all readings; after a turn that brought publishes it
- * is a share of their number, so that devices at full speed lose little to somebody who replays history.
+ * between. A turn of the event loop holds at most `recordsPerTurn` records over all readings; while there are publishers it is a share
+ * of what they send, so that devices at full speed lose little to somebody who replays history.
  */
 export class ReadTurns {
   readonly #recordsPerTurn: number
   readonly #published: Readonly<ByQos>
   #publishedBefore = 0
+  #turnsWithoutPublish = quietTurns
+  /** Records that publishes since the last turn of a reading are good for. */
+  #credit = 0
   #waiting: TurnTaker[] = []
   #isScheduled = false
   readonly #run = () => this.#turn()
@@ -62,7 +70,13 @@ export class ReadTurns {
     const published = qos0 + qos1 + qos2
     const fresh = published - this.#publishedBefore
     this.#publishedBefore = published
-    if (fresh === 0) return this.#recordsPerTurn
-    return Math.min(this.#recordsPerTurn, Math.max(recordsPerTurnMin, Math.floor(fresh * recordsPerPublish)))
+    if (fresh > 0) {
+      this.#turnsWithoutPublish = 0
+      this.#credit = Math.min(this.#recordsPerTurn, this.#credit + fresh * recordsPerPublish)
+      if (this.#credit < besidePublishersMin) return 0
+    } else if (this.#turnsWithoutPublish++ >= quietTurns) return this.#recordsPerTurn
+    const allowance = Math.min(this.#recordsPerTurn, Math.max(besidePublishersMin, Math.floor(this.#credit)))
+    this.#credit = 0
+    return allowance
   }
 }

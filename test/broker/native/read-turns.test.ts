@@ -27,12 +27,11 @@ class Taker {
   }
 }
 
-async function turnsOf(log: string[], takers: Taker[], each: () => void = () => {}): Promise<string[]> {
+async function turnsOf(log: string[], takers: Taker[]): Promise<string[]> {
   const turns: string[] = []
   for (let i = 0; i < 100 && takers.some(({ left }) => left > 0); i++) {
     await turnEnd()
     turns.push(log.splice(0).join(' '))
-    each()
   }
   return turns.filter(turn => turn !== '')
 }
@@ -44,14 +43,19 @@ t.test('a turn holds no more records than the limit, over all readings, and each
   t.same(await turnsOf(log, takers), ['a10', 'b4 c6', 'a10', 'c6 a4', 'a1'])
 })
 
-t.test('after a turn that brought publishes, readings get a share of their number', async t => {
+t.test('beside publishers readings get a share of what those send, and a little of each turn without publishes', async t => {
   const published: ByQos = [0, 0, 0]
   const log: string[] = []
   const turns = new ReadTurns(2000, published)
-  const takers = [new Taker('a', 5000, turns, log)]
-  const brought = [4000, 100]
-  const seen = await turnsOf(log, takers, () => {
-    published[1] += brought.shift() ?? 0
-  })
-  t.same(seen, ['a2000', 'a1000', 'a128', 'a1872'])
+  const takers = [new Taker('a', 100_000, turns, log)]
+  const seen: string[] = []
+  for (const brought of [0, 4000, 100, 100, 0, 0, 8, 0, 50_000]) {
+    published[1] += brought
+    await turnEnd()
+    seen.push(log.splice(0).join(' '))
+  }
+  t.same(seen, ['a2000', 'a1000', '', 'a50', 'a32', 'a32', '', 'a32', 'a2000'])
+  for (let turn = 0; turn <= 256; turn++) await turnEnd()
+  t.same(log.splice(0).slice(-2), ['a32', 'a2000'], 'after 256 turns without a publish they have the loop to themselves')
+  t.ok(takers.length)
 })
