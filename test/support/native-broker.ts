@@ -39,6 +39,8 @@ export interface TestBrokerOptions extends Omit<BrokerOptions, 'store' | 'stream
   /** How consumer groups treat what is not acknowledged. */
   groups?: Partial<GroupSettings>
   retention?: RetentionPolicy
+  /** Streams beside `telemetry`, by name, with their filters. */
+  moreStreams?: Record<string, string>
   /** Puts something between the broker and its store, or a stream. */
   wrapStore?: (store: SessionStore) => SessionStore
   wrapStream?: (stream: Stream) => Stream
@@ -102,6 +104,7 @@ export class TestBroker {
       streamFilter = 'devices/#',
       groups,
       retention = { ageMs: 0, bytes: 0 },
+      moreStreams = {},
       wrapStore,
       wrapStream,
       peer,
@@ -122,7 +125,7 @@ export class TestBroker {
     }
     const streams = await Streams.open({
       folder: join(folder, 'streams'),
-      declarations: [declaration],
+      declarations: [declaration, ...Object.entries(moreStreams).map(([name, filter]) => ({ ...declaration, name, filter }))],
       ...(fileSystem ? { fileSystem } : {})
     })
     const counters = brokerOptions.counters ?? new Counters()
@@ -152,9 +155,9 @@ export class TestBroker {
   }
 
   /** Everything in the stream, durable records only. */
-  async records(): Promise<StreamRecord[]> {
+  async records(name = 'telemetry'): Promise<StreamRecord[]> {
     const records: StreamRecord[] = []
-    const stream = this.streams.get('telemetry')
+    const stream = this.streams.get(name)
     if (stream) for await (const record of stream.read({ from: 'earliest' })) records.push(record)
     return records
   }

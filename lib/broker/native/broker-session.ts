@@ -2,6 +2,7 @@ import type { StoredSubscription } from '../../../persistence/contract.ts'
 import type { CompiledPolicy } from '../../access/contract.ts'
 import { Session, type SessionSubscription } from '../../session/session.ts'
 import type { Connection } from '../connection.ts'
+import type { PacketIds } from './packet-ids.ts'
 import type { SharedGroup } from './shared-group.ts'
 import type { Reading } from './stream-reading.ts'
 
@@ -23,6 +24,8 @@ export class BrokerSession extends Session {
   readings: Map<string, Reading> | undefined
   /** Messages of shared subscriptions and streams that went out on an earlier connection wait to be sent again. */
   resends = false
+  /** Packet Identifiers of its messages that a stream would know again. */
+  packetIds: PacketIds | undefined
   resending = false
 
   /** Nothing of its own waits to be sent. */

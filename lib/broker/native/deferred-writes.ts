@@ -26,6 +26,12 @@ interface Bucket {
 
 const bucketBytesMin = 64
 
+/** How far the acknowledgements of one connection were handed to its transport. */
+export interface WriteProgress {
+  /** The last commit epoch whose packets were written. */
+  writtenEpoch: number
+}
+
 export class DeferredWrites implements CommitWaiter {
   readonly #connection: Connection
   readonly #commit: GroupCommit
@@ -34,6 +40,7 @@ export class DeferredWrites implements CommitWaiter {
   unacknowledged = 0
   /** PUBLISH packets that wait: later ones, QoS 1 too, leave behind them, as redelivery keeps their order [MQTT-4.6.0-1]. */
   publishes = 0
+  readonly progress: WriteProgress = { writtenEpoch: 0 }
 
   constructor(connection: Connection, commit: GroupCommit) {
     this.#connection = connection
@@ -102,6 +109,7 @@ export class DeferredWrites implements CommitWaiter {
       return
     }
     if (connection.closed) return
+    this.progress.writtenEpoch = epoch
     const { counters } = connection.broker
     if (bucket.acks > 0) {
       counters.acknowledged += bucket.acks

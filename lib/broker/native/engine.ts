@@ -2,6 +2,7 @@ import type { SessionStore } from '../../../persistence/contract.ts'
 import { GroupCommit } from '../../commit/group-commit.ts'
 import type { Frame } from '../../mqtt/frame.ts'
 import type { AckPacket, ConnectPacket, PublishPacket, SubscribePacket, UnsubscribePacket } from '../../mqtt/packet.ts'
+import { StreamWriteError } from '../../stream/errors.ts'
 import type { ConsumerGroups } from '../../stream/groups/groups.ts'
 import { messageOf } from '../aedes-packet.ts'
 import type { Broker } from '../broker.ts'
@@ -22,6 +23,8 @@ import { Redelivery } from './redelivery.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 import { Sessions } from './sessions.ts'
 import { StreamChanges } from './stream-changes.ts'
+import type { IntakeCounts } from './stream-intake.ts'
+import { StreamIntakes } from './stream-intakes.ts'
 import { type AckRule, type RoutedStream, StreamTargets } from './stream-targets.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Wills } from './wills.ts'
@@ -45,6 +48,7 @@ export class NativeEngine implements Engine {
 
   constructor(broker: Broker, store: SessionStore, streams: readonly RoutedStream[], ackRules: readonly AckRule[]) {
     const { counters, logger } = broker
+    const intakes = new StreamIntakes(broker.opts.intake)
     const commit = new GroupCommit({
       store: {
         name: storeName,
@@ -62,12 +66,14 @@ export class NativeEngine implements Engine {
         broker.opts.onCommit?.(member.name, undefined)
       },
       onFailure: (member, err) => {
+        // In the same turn: what was discarded must not be taken for a repetition when it is sent again.
+        if (err instanceof StreamWriteError) intakes.discard(err.stream, err.discardedFrom)
         logger?.error({ err, member: member.name }, 'commit failed; what it held was not acknowledged')
         broker.opts.onCommit?.(member.name, err)
       }
     })
     const positions = new SessionGroupPositions(store, commit, () => broker.clock.now())
-    const targets = new StreamTargets(streams, ackRules, broker.opts.deadLetters?.log?.stream)
+    const targets = new StreamTargets(streams, ackRules, broker.opts.deadLetters?.log?.stream, intakes)
     this.context = new NativeContext(broker, store, commit, targets, positions)
     this.#deliverer = new Deliverer(this.context)
     this.#subscriptions = new Subscriptions(this.context, this.#deliverer)
@@ -180,6 +186,10 @@ export class NativeEngine implements Engine {
 
   get groups(): ConsumerGroups {
     return this.#subscriptions.streams.groups.groups
+  }
+
+  describeIntakes(): IntakeCounts[] {
+    return this.context.streams.intakes.counts
   }
 
   /** After the last drain(). */

@@ -7,27 +7,25 @@ import type { Message } from '../../mqtt/message.ts'
 import type { Qos } from '../../mqtt/packet.ts'
 import { forwardableProperties, PublishView, viewPublish } from '../../mqtt/publish-view.ts'
 import { type ReasonCode, reasonCode } from '../../mqtt/reason-code.ts'
-import { utf8Error } from '../../mqtt/utf8.ts'
 import type { ReceivedState } from '../../session/session.ts'
-import { streamFilterPrefix } from '../../stream/read-from.ts'
-import { topicLevels, topicNameError } from '../../topic/name.ts'
 import type { Connection } from '../connection.ts'
 import type { Done } from '../engine.ts'
 import type { BrokerSession } from './broker-session.ts'
 import type { NativeContext } from './context.ts'
 import type { Deliverer } from './deliver.ts'
+import { appendTo, Intake, type Verdict } from './intake.ts'
 import { Publication } from './publication.ts'
 import { publishThroughHook } from './publish-hook.ts'
-import { type PublisherRoute, PublisherRoutes } from './publisher-routes.ts'
-import { messageNeedsDisk, needsDisk, notAuthorized, type Refusal, readOnlyRefusal } from './refused-publish.ts'
+import type { PublisherRoute } from './publisher-routes.ts'
+import { messageNeedsDisk, needsDisk, notAuthorized, type Refusal, readOnlyRefusal, schemaRefusal } from './refused-publish.ts'
+import { RouteFinder } from './route-finder.ts'
 import type { SharedSubscriptions } from './shared-subscriptions.ts'
 import type { StreamTarget } from './stream-targets.ts'
 import { unsupportedPublish, unsupportedPublishFlags } from './unsupported.ts'
 
 /** Where messages of a topic go besides the subscribers, and what their acknowledgement waits for. */
-export type PublishWay = Pick<PublisherRoute, 'streams' | 'awaitsStore'>
+export type PublishWay = Pick<PublisherRoute, 'streams' | 'awaitsStore' | 'guarded'>
 
-const noStreams: readonly StreamTarget[] = []
 const noRedo: readonly StreamRedo[] = []
 
 /**
@@ -38,6 +36,8 @@ export class PublishHandler {
   readonly #context: NativeContext
   readonly #deliverer: Deliverer
   readonly #shared: SharedSubscriptions
+  readonly #intake: Intake
+  readonly #routes: RouteFinder
   readonly #view = new PublishView()
   /** The usual publication; a nested publish (from a hook or listener) gets its own. */
   readonly #publication = new Publication()
@@ -48,6 +48,8 @@ export class PublishHandler {
     this.#context = context
     this.#deliverer = deliverer
     this.#shared = shared
+    this.#intake = new Intake(context)
+    this.#routes = new RouteFinder(context)
     this.#unsupportedFlags = unsupportedPublishFlags(context.broker)
   }
 
@@ -61,7 +63,7 @@ export class PublishHandler {
       const unsupported = unsupportedPublish(context.broker, view.qos)
       return connection.protocolError(unsupported.code, unsupported.message)
     }
-    const route = this.#route(connection, bytes)
+    const route = this.#routes.find(connection, bytes, view)
     if (route === undefined) return
     if (view.qos > 0 && !this.#withinReceiveMaximum(connection)) return
     if (!route.allowed) return this.refuse(connection, view.qos, view.packetId)
@@ -76,10 +78,11 @@ export class PublishHandler {
     publication.payloadEnd = view.payloadEnd
     publication.qos = view.qos
     publication.retain = view.retain
+    publication.dup = view.dup
     publication.properties = forwardableProperties(bytes, view)
     publication.expiresAtMs = view.messageExpirySeconds < 0 ? 0 : nowMs + view.messageExpirySeconds * 1000
     if (context.broker.hasPublishHook) {
-      publishThroughHook(context, this, connection, publication.message(), view.packetId)
+      publishThroughHook(context, this, connection, publication.message(), view.packetId, view.dup)
       return
     }
     this.accept(connection, publication, route, view.packetId)
@@ -92,10 +95,17 @@ export class PublishHandler {
       return this.refuse(connection, qos, packetId, readOnlyRefusal(this.#context.readOnly))
     }
     if (qos === 2) return this.#acceptQos2(connection, publication, way, packetId)
-    const durable = this.take(publication, way, undefined)
+    let verdict: Verdict | undefined
+    if (way.guarded) {
+      verdict = this.#intake.judge(publication, streams, qos === 1 ? connection : undefined, packetId)
+      if (verdict.refusal !== undefined) return this.refuse(connection, qos, packetId, schemaRefusal(verdict.refusal))
+    }
+    const durable = this.take(publication, way, undefined, verdict)
     if (qos === 0) return
     const { deferred } = connection
-    if (durable || deferred?.waiting) {
+    const waits = durable || deferred?.waiting === true
+    if (verdict?.use !== undefined) this.#intake.acknowledged(connection, verdict, waits)
+    if (waits) {
       this.#context.deferred(connection).puback(packetId)
       return
     }
@@ -117,18 +127,26 @@ export class PublishHandler {
 
   /**
    * Streams, retained, queues, live subscribers, in-process listeners. Returns true when the acknowledgement must wait for the
-   * open epoch. `redo` collects where a QoS 2 message went.
+   * open epoch. `redo` collects where a QoS 2 message went. `verdict` says what streams make of it, if one of them is asked.
    */
-  take(publication: Publication, { streams, awaitsStore }: PublishWay, redo: StreamRedo[] | undefined): boolean {
+  take(
+    publication: Publication,
+    { streams, awaitsStore }: PublishWay,
+    redo: StreamRedo[] | undefined,
+    verdict: Verdict | undefined
+  ): boolean {
     const { broker, routes, store, commit, lost } = this.#context
     const nested = this.#busy
     this.#busy = true
     let durable = false
-    for (let i = 0; i < streams.length; i++) {
-      const target = streams[i]!
-      const offset = this.#append(publication, target)
-      if (target.awaited) durable = true
-      redo?.push({ stream: target.stream.name, offset })
+    if (verdict !== undefined) durable = this.#intake.append(publication, verdict, redo)
+    else {
+      for (let i = 0; i < streams.length; i++) {
+        const target = streams[i]!
+        const offset = appendTo(target, publication, publication.properties, 0)
+        if (target.awaited) durable = true
+        redo?.push({ stream: target.stream.name, offset })
+      }
     }
     if (publication.retain) {
       this.#retain(publication)
@@ -169,7 +187,13 @@ export class PublishHandler {
     }
     const publication = new Publication()
     publication.beginMessage(message, routes.route(message.topic))
-    const durable = this.take(publication, this.wayOf(message.topic, message.publisherId), undefined)
+    const way = this.wayOf(message.topic, message.publisherId)
+    const verdict = way.guarded ? this.#intake.judge(publication, way.streams, undefined, 0) : undefined
+    if (verdict?.refusal !== undefined) {
+      this.#context.dropped('schema-invalid')
+      return done(new TributaryError('TRB_SCHEMA_REJECTED', verdict.refusal))
+    }
+    const durable = this.take(publication, way, undefined, verdict)
     if (!durable) return done()
     commit.join({ committed: (_epoch, failure) => done(failure?.error) })
   }
@@ -177,7 +201,8 @@ export class PublishHandler {
   /** Streams and ack mode of a topic for this publisher, looked up. */
   wayOf(topic: string, clientId: string): PublishWay {
     const { streams } = this.#context
-    return { streams: streams.resolve(topic, clientId), awaitsStore: streams.awaitsStore(topic) }
+    const targets = streams.resolve(topic, clientId)
+    return { streams: targets, awaitsStore: streams.awaitsStore(topic), guarded: streams.guarded(targets) }
   }
 
   /** Not taken: v5 is told (the connection lives on); 3.x can only be closed. */
@@ -249,14 +274,22 @@ export class PublishHandler {
       if (failed !== undefined) {
         known.failedStreams = undefined
         const missing = streams.filter(({ stream }) => failed.has(stream.name))
-        const redo = missing.map(target => ({ stream: target.stream.name, offset: this.#append(publication, target) }))
+        const redo: StreamRedo[] = []
+        // It was taken in once: a stream that would refuse it today is too late.
+        this.#intake.append(publication, this.#intake.judge(publication, missing, undefined, 0), redo)
         this.#remember(session, packetId, redo, publication)
       }
       return this.#acknowledgeAgain(connection, packetId, known)
     }
+    let verdict: Verdict | undefined
+    if (way.guarded) {
+      this.#intake.took(session, packetId)
+      verdict = this.#intake.judge(publication, streams, undefined, 0)
+      if (verdict.refusal !== undefined) return this.refuse(connection, 2, packetId, schemaRefusal(verdict.refusal))
+    }
     const redo: StreamRedo[] | undefined = session.stored && streams.length > 0 ? [] : undefined
     const state: ReceivedState = { durable: false, failedStreams: undefined, inherited: false }
-    const durable = this.take(publication, way, redo)
+    const durable = this.take(publication, way, redo, verdict)
     session.received.set(packetId, state)
     if (session.stored) this.#remember(session, packetId, redo ?? noRedo, publication)
     if ((session.stored && way.awaitsStore) || durable || connection.deferred?.waiting) {
@@ -272,20 +305,6 @@ export class PublishHandler {
     store.putReceived(session.key, packetId, redo, redo.length > 0 ? publication.message() : undefined)
     if (redo.length > 0) commit.storeFirst()
     commit.schedule()
-  }
-
-  #append(publication: Publication, target: StreamTarget): number {
-    return target.stream.append(
-      target.source,
-      publication.qos,
-      publication.retain,
-      publication.nowMs,
-      publication.expiresAtMs,
-      publication.properties,
-      publication.bytes,
-      publication.payloadStart,
-      publication.payloadEnd
-    )
   }
 
   #retain(publication: Publication): void {
@@ -308,77 +327,5 @@ export class PublishHandler {
     if (view.qos === 2 && session.received.has(view.packetId)) return true
     connection.protocolError(reasonCode.receiveMaximumExceeded, 'more PUBLISH packets in flight than Receive Maximum allows')
     return false
-  }
-
-  /** The route of the view's topic; undefined after the connection was told what is wrong with it. */
-  #route(connection: Connection, bytes: Buffer): PublisherRoute | undefined {
-    const view = this.#view
-    const { broker } = this.#context
-    let publisher = connection.publisher
-    if (publisher === undefined) {
-      publisher = new PublisherRoutes(broker.policyGeneration)
-      connection.publisher = publisher
-    } else if (publisher.policyGeneration !== broker.policyGeneration) {
-      broker.refreshPolicies()
-      publisher.renew(broker.policyGeneration)
-    }
-    if (view.topicAlias !== 0) return this.#aliasedRoute(connection, publisher, bytes)
-    const { topicStart, topicEnd } = view
-    return publisher.find(bytes, topicStart, topicEnd) ?? this.#newRoute(connection, publisher, bytes, topicStart, topicEnd)
-  }
-
-  #aliasedRoute(connection: Connection, publisher: PublisherRoutes, bytes: Buffer): PublisherRoute | undefined {
-    const view = this.#view
-    if (view.topicAlias > this.#context.limits.topicAliasMaximum) {
-      connection.protocolError(reasonCode.topicAliasInvalid, 'Topic Alias above Topic Alias Maximum [MQTT-3.3.2-9]')
-      return undefined
-    }
-    if (view.topicStart === view.topicEnd) {
-      const topic = publisher.alias(view.topicAlias)
-      if (topic !== undefined) {
-        return publisher.find(topic, 0, topic.length) ?? this.#newRoute(connection, publisher, topic, 0, topic.length)
-      }
-      connection.protocolError(reasonCode.protocolError, 'Topic Alias was never set')
-      return undefined
-    }
-    const { topicStart, topicEnd } = view
-    const route =
-      publisher.find(bytes, topicStart, topicEnd) ?? this.#newRoute(connection, publisher, bytes, topicStart, topicEnd)
-    if (route !== undefined) publisher.setAlias(view.topicAlias, route.key)
-    return route
-  }
-
-  #newRoute(
-    connection: Connection,
-    publisher: PublisherRoutes,
-    bytes: Buffer,
-    topicStart: number,
-    topicEnd: number
-  ): PublisherRoute | undefined {
-    const { broker, limits, routes, streams } = this.#context
-    const invalidUtf8 = utf8Error(bytes, topicStart, topicEnd)
-    if (invalidUtf8 !== undefined) {
-      connection.protocolError(reasonCode.malformedPacket, invalidUtf8)
-      return undefined
-    }
-    const topic = bytes.toString('utf8', topicStart, topicEnd)
-    const invalid =
-      topicNameError(topic) ?? (topicLevels(topic) > limits.maxTopicLevels ? 'topic has too many levels' : undefined)
-    if (invalid !== undefined) {
-      connection.protocolError(reasonCode.topicNameInvalid, invalid)
-      return undefined
-    }
-    // The $-space belongs to the broker; authorizePublish hooks that allow it are asked instead of this rule.
-    const reserved = (topic.startsWith('$SYS/') && !broker.hasPublishHook) || topic.startsWith(streamFilterPrefix)
-    const allowed = !reserved && (connection.policy?.canPublish(topic) ?? true)
-    const route: PublisherRoute = {
-      key: Buffer.from(bytes.subarray(topicStart, topicEnd)),
-      route: routes.route(topic),
-      streams: allowed ? streams.resolve(topic, connection.id ?? '') : noStreams,
-      awaitsStore: streams.awaitsStore(topic),
-      allowed
-    }
-    publisher.remember(route)
-    return route
   }
 }

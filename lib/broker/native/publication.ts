@@ -14,6 +14,8 @@ export class Publication {
   payloadEnd = 0
   qos: Qos = 0
   retain = false
+  /** Sent again, says the client. */
+  dup = false
   properties!: Buffer
   expiresAtMs = 0
   nowMs = 0
@@ -42,6 +44,7 @@ export class Publication {
     this.payloadEnd = message.payload.length
     this.qos = message.qos
     this.retain = message.retain
+    this.dup = false
     this.properties = message.properties
     this.expiresAtMs = message.expiresAtMs
     this.#message = message

@@ -15,7 +15,8 @@ export function publishThroughHook(
   handler: PublishHandler,
   connection: Connection,
   message: Message,
-  packetId: number
+  packetId: number,
+  dup: boolean
 ): void {
   const { broker, routes } = context
   const packet = aedesPacketOf(message, broker.id, 0)
@@ -31,6 +32,7 @@ export function publishThroughHook(
         const changed = { ...messageFromHook(packet, message), publishedAtMs: context.now() }
         const publication = new Publication()
         publication.beginMessage(changed, routes.route(changed.topic))
+        publication.dup = dup
         handler.accept(connection, publication, handler.wayOf(changed.topic, message.publisherId), packetId, message.qos)
       }
     }

@@ -11,6 +11,8 @@ export interface PublisherRoute {
   readonly awaitsStore: boolean
   /** May the publisher publish here, by the compiled policy? */
   readonly allowed: boolean
+  /** Some stream looks at messages before it takes them. */
+  readonly guarded: boolean
 }
 
 /** Topics one connection remembers; when full it starts anew. */

@@ -1,10 +1,13 @@
 import type { LoadedSession, StreamRedo } from '../../../persistence/contract.ts'
 import { isLetterNotes } from '../../dead-letter/letter-marks.ts'
 import type { Message } from '../../mqtt/message.ts'
+import { Payload } from '../../schema/payload.ts'
 import type { Stream } from '../../stream/contract.ts'
 import type { NativeContext } from './context.ts'
 import { finishRemovals, unfinishedLetters } from './finish-removals.ts'
+import { restoreIntake } from './restore-intake.ts'
 import type { Sessions } from './sessions.ts'
+import { type StreamIntake, taggedInvalid } from './stream-intake.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import type { Wills } from './wills.ts'
 
@@ -46,7 +49,26 @@ export async function recover(
   context.burials.start()
   if (finished > 0)
     context.broker.logger?.info({ messages: finished }, 'removed dead letters that a crash had left in their queues')
+  await restoreIntakes(context)
   if (context.store.dirty) context.commit.schedule()
+}
+
+/** After the log is complete: what is remembered of it is read from it. */
+async function restoreIntakes(context: NativeContext): Promise<void> {
+  const { intakes, streams } = context.streams
+  const restore = async (stream: Stream, intake: StreamIntake): Promise<void> => {
+    try {
+      await restoreIntake(context, stream, intake)
+    } catch (err) {
+      // What is not remembered may come twice; nothing is lost.
+      context.broker.logger?.error({ err, stream: stream.name }, 'what a stream has could not be read; repetitions may enter it')
+    }
+  }
+  for (const { stream } of streams) {
+    const intake = intakes.of(stream)
+    if (intake !== undefined) await restore(stream, intake)
+  }
+  intakes.onNew = (stream, intake) => void restore(stream, intake)
 }
 
 interface Missing {
@@ -108,6 +130,9 @@ function append(context: NativeContext, streamName: string, message: Message): n
   const target = context.streams.resolve(message.topic, message.publisherId).find(({ stream }) => stream.name === streamName)
   const stream = context.streams.get(streamName)!
   const source = target?.source ?? stream.source(message.topic, message.publisherId)
-  const { qos, retain, publishedAtMs, expiresAtMs, properties, payload } = message
+  const { qos, retain, publishedAtMs, expiresAtMs, payload } = message
+  const problem =
+    target?.intake?.schema?.onInvalid === 'tag' ? target.intake.problem(new Payload(payload, 0, payload.length)) : undefined
+  const properties = problem === undefined ? message.properties : taggedInvalid(message.properties, problem)
   return stream.append(source, qos, retain, publishedAtMs, expiresAtMs, properties, payload, 0, payload.length)
 }

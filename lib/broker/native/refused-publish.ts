@@ -38,6 +38,14 @@ export function readOnlyRefusal(why: string): Refusal {
 }
 
 /**
+ * A stream does not take this payload, and so nobody gets it. MQTT 3.1.1 has no way to say so but to end the connection, as for what is
+ * not authorized [MQTT3-3.3.5-2]. At QoS 0 nobody waits for an answer, and other messages of the client may be good.
+ */
+export function schemaRefusal(text: string): Refusal {
+  return { code: reasonCode.payloadFormatInvalid, counted: 'schema-invalid', droppedAs: 'schema-invalid', closes: false, text }
+}
+
+/**
  * Would taking this publish write anything that has to be on disk? Streams, a retained message, the queue of a session or a shared
  * subscription that is stored, the packet id of a QoS 2 message of such a session. Only asked while the broker is read-only.
  */

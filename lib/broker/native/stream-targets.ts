@@ -1,6 +1,8 @@
 import type { RecordSource, Stream } from '../../stream/contract.ts'
 import { defaultGroupSettings, type GroupSettings } from '../../stream/groups/contract.ts'
 import { topicMatches } from '../../topic/filter.ts'
+import type { StreamIntake } from './stream-intake.ts'
+import type { StreamIntakes } from './stream-intakes.ts'
 
 export type AckMode = 'synced' | 'written' | 'received'
 
@@ -19,6 +21,8 @@ export interface StreamTarget {
   readonly source: RecordSource
   /** True when the publisher's ack waits for this stream's commit. */
   readonly awaited: boolean
+  /** What the stream asks of messages; undefined when it takes all. */
+  readonly intake: StreamIntake | undefined
 }
 
 const none: readonly StreamTarget[] = []
@@ -35,11 +39,14 @@ export class StreamTargets {
   readonly #ackRules: readonly AckRule[]
   /** The broker's own stream: it can be read and takes no publishes. */
   readonly #own: Stream | undefined
+  readonly intakes: StreamIntakes
 
-  constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[], own: Stream | undefined) {
+  constructor(streams: readonly RoutedStream[], ackRules: readonly AckRule[], own: Stream | undefined, intakes: StreamIntakes) {
     this.#streams = streams
     this.#ackRules = ackRules
     this.#own = own
+    this.intakes = intakes
+    for (const { stream } of streams) intakes.of(stream)
   }
 
   /**
@@ -71,9 +78,19 @@ export class StreamTargets {
     for (const { stream, filter, ack } of this.#streams) {
       if (!topicMatches(filter, topic)) continue
       targets ??= []
-      targets.push({ stream, source: stream.source(topic, clientId), awaited: ack !== 'received' })
+      targets.push({
+        stream,
+        source: stream.source(topic, clientId),
+        awaited: ack !== 'received',
+        intake: this.intakes.of(stream)
+      })
     }
     return targets ?? none
+  }
+
+  /** Does a message on its way into these streams have to be looked at first? */
+  guarded(targets: readonly StreamTarget[]): boolean {
+    return this.intakes.byPacketId || targets.some(({ intake }) => intake !== undefined)
   }
 
   get(name: string): Stream | undefined {

@@ -63,7 +63,7 @@ t.test('topics that publishers make up are remembered up to a number of bytes, n
   const publisher = new PublisherRoutes(0)
   const remember = (i: number) => {
     const key = Buffer.from(long(i))
-    publisher.remember({ key, route: first, streams: [], awaitsStore: true, allowed: true })
+    publisher.remember({ key, route: first, streams: [], awaitsStore: true, allowed: true, guarded: false })
     return key
   }
   const key = remember(0)
