@@ -5,6 +5,7 @@ import { LevelStore, lockFolder } from '../persistence/index.ts'
 import { Access } from './access/access.ts'
 import type { PeerIdentity } from './access/contract.ts'
 import { Health } from './admin/health.ts'
+import type { SchemaSource } from './admin/routes-schemas.ts'
 import type { AdminServer } from './admin/server.ts'
 import { AppliedStreams, openManifest } from './apply/applied-streams.ts'
 import { Broker, type BrokerOptions } from './broker/broker.ts'
@@ -18,6 +19,8 @@ import type { Listener } from './listener/contract.ts'
 import { openListener } from './listener/open.ts'
 import { Counters, countUp } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
+import { ConfiguredIntakes } from './schema/configured-intakes.ts'
+import { SchemaRegistry } from './schema/registry.ts'
 import type { Stream } from './stream/contract.ts'
 import { NodeFileSystem } from './stream/file-system.ts'
 import type { ConsumerGroups } from './stream/groups/groups.ts'
@@ -145,12 +148,17 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   const streams = await Streams.open({ folder, declarations, fileSystem, onSync, ...(logger ? { logger } : {}) })
   cleanup.add('streams', () => streams.close())
   const letterLog = await openLetterLog(config, { store, counters, logger, cleanup })
+  const registry = await SchemaRegistry.open({ folder: join(config.data, 'schemas'), fileSystem })
+  const settings = (name: string) =>
+    config.streams[name] ?? (Object.hasOwn(manifest.streams, name) ? manifest.streams[name] : undefined)
+  const intakes = new ConfiguredIntakes({ registry, settings, logger })
   const access = await Access.load(config.access)
 
   const broker = new Broker({
     ...(access.hooks as BrokerOptions | undefined),
     store,
     streams: streams.declared(),
+    intake: name => intakes.of(name),
     access,
     ackRules: config.ack,
     limits: brokerLimits(config),
@@ -182,13 +190,15 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   cleanup.add('admin server', async () => admin?.close())
   cleanup.add('broker', () => drain(broker, config, logger))
   await broker.listen()
+  intakes.started()
   await guard.start()
   const applied = new AppliedStreams({
     ...{ manifest, streams, folder, fileSystem },
     configured: config.streams,
     follower: broker.streamChanges!,
     clock: systemClock,
-    logger: logger ?? silentLogger
+    logger: logger ?? silentLogger,
+    objection: (name, settings) => intakes.objection(name, settings)
   })
   cleanup.add('applied streams', () => applied.close())
 
@@ -202,6 +212,7 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
     groups: () => broker.describeGroups(),
     retainedMessages: () => store.retainedCount,
     storage: () => guard.state,
+    intakes: () => broker.describeIntakes(),
     version: version()
   })
   const sources = {
@@ -219,7 +230,8 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
       return broker.describeGroups()
     },
     groupControl: broker.groups,
-    deadLetters
+    deadLetters,
+    schemas: schemaDesk(registry, intakes)
   }
   if (config.admin !== false) {
     // Loaded here, so that a broker without it does not pay for it.
@@ -276,6 +288,19 @@ function withOwn(streams: Streams, own: Stream | undefined) {
   return {
     all: () => [...streams.all(), own],
     get: (name: string) => (name === own.name ? own : streams.get(name))
+  }
+}
+
+/** The registry, and who uses it. */
+function schemaDesk(registry: SchemaRegistry, intakes: ConfiguredIntakes): SchemaSource {
+  return {
+    list: () => registry.list(),
+    subject: name => registry.subject(name),
+    version: (name, version) => registry.version(name, version),
+    check: (name, schema, options) => registry.check(name, schema, options),
+    add: (name, schema, options) => registry.add(name, schema, options),
+    remove: name => registry.remove(name),
+    users: name => intakes.users(name)
   }
 }
 

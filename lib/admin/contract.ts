@@ -5,6 +5,7 @@ import type { AdminLimits } from './limits.ts'
 import type { AppliedSource } from './routes-apply.ts'
 import type { ClientJson } from './routes-clients.ts'
 import type { GroupControl } from './routes-groups.ts'
+import type { SchemaSource } from './routes-schemas.ts'
 
 /** What the admin server shows and changes: one narrow member per room. */
 export interface AdminSources {
@@ -23,6 +24,7 @@ export interface AdminSources {
   groups(): readonly GroupJson[] | Promise<readonly GroupJson[]>
   /** What is done with them; without it they are only shown. */
   readonly groupControl?: GroupControl | undefined
+  readonly schemas?: SchemaSource | undefined
 }
 
 /** How a stream was declared, as far as it is shown. */

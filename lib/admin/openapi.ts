@@ -12,6 +12,7 @@ const tags = [
   { name: 'groups', description: 'Consumer groups that share the work on a stream.' },
   { name: 'clients', description: 'Connected clients and kept sessions.' },
   { name: 'dead letters', description: 'Messages that were owed and could not be delivered.' },
+  { name: 'schemas', description: 'JSON Schemas of messages, in versions.' },
   { name: 'api', description: 'This API itself.' }
 ]
 

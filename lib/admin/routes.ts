@@ -9,6 +9,7 @@ import { deadLetterRoutes } from './routes-dead-letters.ts'
 import { groupRoutes } from './routes-groups.ts'
 import { healthRoutes } from './routes-health.ts'
 import { recordRoutes } from './routes-records.ts'
+import { schemaRoutes } from './routes-schemas.ts'
 import { streamRoutes } from './routes-streams.ts'
 
 /** Adds every endpoint there is, in the order of the index. A room that has endpoints adds its family here. */
@@ -26,6 +27,7 @@ export function addRoutes(app: AdminApp, sources: AdminSources, limits: AdminLim
   groupRoutes(app, sources)
   clientRoutes(app, sources)
   deadLetterRoutes(app, sources)
+  schemaRoutes(app, sources)
 }
 
 function indexRoute(app: AdminApp, endpoints: Readonly<Record<string, string>>): void {

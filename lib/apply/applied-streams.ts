@@ -29,6 +29,8 @@ export interface AppliedStreamsOptions {
   fileSystem: FileSystem
   clock: Clock
   logger: Logger
+  /** What else speaks against a stream with these settings, for people. */
+  objection?: PlanSources['objection']
 }
 
 export interface ApplyOptions {
@@ -172,7 +174,8 @@ export class AppliedStreams {
       removing: manifest.removing,
       view: async name => streams.get(name) ?? (await folderView(fileSystem, folder, name)),
       readers: name => follower.readers(name),
-      nowMs: clock.now()
+      nowMs: clock.now(),
+      objection: this.#options.objection
     }
   }
 }

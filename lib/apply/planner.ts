@@ -19,6 +19,8 @@ export interface PlanSources {
   view(name: string): Promise<Pick<LogView, 'segments'> | undefined>
   readers(name: string): readonly ReaderPosition[]
   nowMs: number
+  /** What else speaks against a stream with these settings, for people. */
+  objection?: ((name: string, wanted: StreamConfig) => string | undefined) | undefined
 }
 
 /** What it takes to get from what is applied to what is wanted. */
@@ -80,6 +82,8 @@ function refusal(name: string, wanted: StreamConfig, sources: PlanSources): Stre
     known => known !== name && known.toLowerCase() === name.toLowerCase()
   )
   if (other !== undefined) return refuse(`there is a stream "${other}": expected a name that differs in more than case`)
+  const objection = sources.objection?.(name, wanted)
+  if (objection !== undefined) return refuse(objection)
   if (removing.includes(name)) {
     return refuse('the files of the stream that had this name could not be deleted yet; the log says why')
   }

@@ -11,6 +11,7 @@ import { addDemoCommand } from './demo.ts'
 import { addGroupCommands } from './group.ts'
 import { painter } from './paint.ts'
 import { addPasswdCommand } from './passwd.ts'
+import { addSchemaCommands } from './schema.ts'
 import { addStartCommand } from './start.ts'
 import { addStreamCommands } from './stream.ts'
 import { addTokenCommand } from './token.ts'
@@ -48,6 +49,7 @@ function buildProgram(context: CliContext): Command {
   addClientCommands(program, context)
   addGroupCommands(program, context)
   addDeadLetterCommands(program, context)
+  addSchemaCommands(program, context)
   addPasswdCommand(program, context)
   addTokenCommand(program, context)
   addTokenOption(program, context)

@@ -121,6 +121,27 @@ export interface StreamConfig {
   groups: GroupsConfig
   ack: AckMode
   segmentBytesMax: number
+  /** What payloads have to be; absent: anything. */
+  schema?: StreamSchemaConfig | undefined
+  /** How repetitions are known; absent: they are not. */
+  deduplicate?: DeduplicateConfig | undefined
+}
+
+/** Either `subject` or `file` is there. */
+export interface StreamSchemaConfig {
+  subject?: string | undefined
+  version: number | 'latest'
+  /** Absolute in the configuration. */
+  file?: string | undefined
+  onInvalid: 'reject' | 'dead-letter' | 'tag'
+  maxPayloadBytes: number
+  maxDepth: number
+}
+
+export interface DeduplicateConfig {
+  windowMs: number
+  maxEntries: number
+  by: ('message-id' | 'packet-id')[]
 }
 
 export interface DeadLetterConfig {

@@ -73,6 +73,15 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     data: resolve(folder, config.data),
     listeners: config.listeners.map(listener => absolute(listener, ['cert', 'key', 'ca'])),
     admin: config.admin === false ? false : absolute(config.admin, ['tokenFile']),
-    access: absolute(config.access, ['passwordFile', 'aclFile', 'hooks'])
+    access: absolute(config.access, ['passwordFile', 'aclFile', 'hooks']),
+    streams: Object.assign(
+      Object.create(null),
+      Object.fromEntries(
+        Object.entries(config.streams).map(([name, stream]) => [
+          name,
+          stream.schema?.file === undefined ? stream : { ...stream, schema: absolute(stream.schema, ['file']) }
+        ])
+      )
+    )
   }
 }

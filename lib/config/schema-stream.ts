@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { choice, duration, size, topicFilter, whole } from './schema-fields.ts'
 import { groupsSchema } from './schema-groups.ts'
+import { deduplicateSchema, streamSchemaSchema } from './schema-intake.ts'
 
 const YEAR_MS = 365 * 86_400_000
 const KIB = 1024
@@ -77,7 +78,9 @@ const streamSchema = z.strictObject({
   groups: groupsSchema,
   segmentBytes: size(4 * KIB, 4 * KIB ** 3)
     .prefault('64MiB')
-    .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' })
+    .meta({ description: 'Size at which a segment file is closed and a new one begun. Retention removes whole segments.' }),
+  schema: streamSchemaSchema,
+  deduplicate: deduplicateSchema
 })
 
 const streamNameError = 'expected a stream name: letters, digits, _ and -, starting with a letter or digit, at most 64'

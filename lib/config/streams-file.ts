@@ -5,6 +5,7 @@ import type { StreamConfig } from './config.ts'
 import { explainIssues } from './explain.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { formatPath, formatProblems, type Problem } from './problem.ts'
+import { intakeWords } from './schema-intake.ts'
 import { streamsSchema } from './schema-stream.ts'
 import { formatDuration, formatSize } from './units.ts'
 import { YamlSource } from './yaml-source.ts'
@@ -54,7 +55,15 @@ export function parseStreamsFile(text: string, file: string): StreamsFile {
 }
 
 /** Settings back in the words of the file, every default filled in. */
-export function streamWords({ segmentBytesMax, retention, compaction, groups, ...rest }: StreamConfig): StreamWords {
+export function streamWords({
+  segmentBytesMax,
+  retention,
+  compaction,
+  groups,
+  schema,
+  deduplicate,
+  ...rest
+}: StreamConfig): StreamWords {
   const { tombstoneAgeMs, minDirtyRatio, maxLagMs, memoryBytes, bytesPerSecond } = compaction
   const { maxDeliveryAttempts, ackTimeoutMs, retryDelayMs, refused } = groups
   return {
@@ -73,7 +82,8 @@ export function streamWords({ segmentBytesMax, retention, compaction, groups, ..
       memory: formatSize(memoryBytes),
       rate: formatSize(bytesPerSecond)
     },
-    segmentBytes: formatSize(segmentBytesMax)
+    segmentBytes: formatSize(segmentBytesMax),
+    ...intakeWords(schema, deduplicate)
   }
 }
 

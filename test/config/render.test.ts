@@ -14,6 +14,8 @@ admin: false
 access: { anonymous: false, passwordFile: p, aclFile: a.yaml, hooks: h.mjs, certificateIdentity: fingerprint }
 streams:
   constructor: { filter: 'a/+/b', key: topic, partitions: 1, retention: { age: 90s, bytes: 1500 }, ack: written, segmentBytes: 4097 }
+  checked: { filter: 'c/#', schema: { subject: reading, version: 2, onInvalid: tag, maxPayload: 1KiB, maxDepth: 9 }, deduplicate: { window: 90s, maxEntries: 7, by: [packet-id] } }
+  filed: { filter: 'd/#', schema: { file: ./reading.json }, deduplicate: {} }
   '123': { filter: '+', retention: { age: 0, bytes: 0 } }
 ack: [{ filter: 'chat/#', mode: received }, { filter: '+/fast', mode: written }]
 limits: { sessionExpirySecondsMax: 4294967295, maxPacketBytes: 1048577, keepAliveSecondsMax: 2h, maximumQos: 1 }

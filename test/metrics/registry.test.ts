@@ -131,7 +131,11 @@ t.test('names end in their unit and labels are the declared ones', async t => {
     groups: () => [{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3 }],
     retainedMessages: () => 0,
     deadLetters: () => ({ letters: 3, open: 2, bytes: 4096, dropped: 1 }),
-    storage: () => ({ readOnly: 'full', freeBytes: 0, usedBytes: 0 })
+    storage: () => ({ readOnly: 'full', freeBytes: 0, usedBytes: 0 }),
+    intakes: () => {
+      const one = new Map([['x', 1]])
+      return [{ stream: 'telemetry', validated: one, faults: one, duplicates: one, remembered: 1, rememberedBytes: 120 }]
+    }
   }
   for (const definition of catalogue) {
     t.match(definition.name, /^tributary_[a-z_]+$/)

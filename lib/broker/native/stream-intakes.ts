@@ -28,6 +28,11 @@ export class StreamIntakes {
     return intake
   }
 
+  /** The stream is gone. */
+  forget(stream: string): void {
+    this.#intakes.delete(stream)
+  }
+
   /** True when some stream knows repetitions by Packet Identifier: then every packet's id is of interest, whatever its topic. */
   get byPacketId(): boolean {
     for (const intake of this.#intakes.values()) if (intake.byPacketId) return true

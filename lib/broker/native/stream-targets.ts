@@ -65,11 +65,13 @@ export class StreamTargets {
   /** Adds the stream, or takes the place of the one of its name. Routes that were resolved before do not know it. */
   put(routed: RoutedStream): void {
     const { name } = routed.stream
+    this.intakes.of(routed.stream)
     const known = this.#streams.some(({ stream }) => stream.name === name)
     this.#streams = known ? this.#streams.map(one => (one.stream.name === name ? routed : one)) : [...this.#streams, routed]
   }
 
   delete(name: string): void {
+    this.intakes.forget(name)
     this.#streams = this.#streams.filter(({ stream }) => stream.name !== name)
   }
 
