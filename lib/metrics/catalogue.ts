@@ -1,6 +1,7 @@
 import type { StreamStats } from '../stream/contract.ts'
 import type { ByQos, Counters } from './counters.ts'
 import { Histogram } from './histogram.ts'
+import { type IntakeGauges, intakeMetrics } from './intake-metrics.ts'
 
 /** What a scrape looks at. Small functions, so that metrics know no room above their own. */
 export interface MetricSources {
@@ -16,16 +17,6 @@ export interface MetricSources {
   deadLetters?: (() => DeadLetterGauges) | undefined
   storage?: (() => StorageGauges) | undefined
   version: string
-}
-
-/** What a stream that looks at messages has seen. */
-export interface IntakeGauges {
-  stream: string
-  validated: ReadonlyMap<string, number>
-  faults: ReadonlyMap<string, number>
-  duplicates: ReadonlyMap<string, number>
-  remembered: number
-  rememberedBytes: number
 }
 
 export interface SessionGauges {
@@ -97,17 +88,6 @@ function perStream(read: (stats: StreamStats) => number | undefined): MetricDefi
       const value = read(stats)
       return value === undefined ? [] : [{ labels: { stream: stats.name }, value }]
     })
-}
-
-function ofIntakes(read: (gauges: IntakeGauges) => Sample[]): MetricDefinition['read'] {
-  return ({ intakes }) =>
-    [...(intakes?.() ?? [])].flatMap(gauges => {
-      return read(gauges).map(({ labels, value }) => ({ labels: { stream: gauges.stream, ...labels }, value }))
-    })
-}
-
-function byLabel(label: string, counts: ReadonlyMap<string, number>): Sample[] {
-  return [...counts].map(([key, value]) => ({ labels: { [label]: key }, value }))
 }
 
 function ofSessions(read: (gauges: SessionGauges) => number): MetricDefinition['read'] {
@@ -368,39 +348,5 @@ export const catalogue: readonly MetricDefinition[] = [
     ({ groups }) =>
       [...(groups?.() ?? [])].map(({ stream, group, filter, lag }) => ({ labels: { stream, group, filter }, value: lag }))
   ),
-  metric(
-    'counter',
-    'schema_validated_total',
-    ['stream', 'result'],
-    'Messages that the schema of a stream looked at: `valid`, or what became of those that were not.',
-    ofIntakes(({ validated }) => byLabel('result', validated))
-  ),
-  metric(
-    'counter',
-    'schema_failures_total',
-    ['stream', 'fault'],
-    'Messages that were not valid under the schema of a stream, by what was wrong: `invalid`, `not-json`, `too-large`, `too-deep`.',
-    ofIntakes(({ faults }) => byLabel('fault', faults))
-  ),
-  metric(
-    'counter',
-    'stream_duplicates_total',
-    ['stream', 'by'],
-    'Messages that a stream had already and did not take again, by what it knew them by.',
-    ofIntakes(({ duplicates }) => byLabel('by', duplicates))
-  ),
-  metric(
-    'gauge',
-    'stream_remembered_messages',
-    ['stream'],
-    'Messages that a stream remembers to know repetitions.',
-    ofIntakes(({ remembered }) => [{ value: remembered }])
-  ),
-  metric(
-    'gauge',
-    'stream_remembered_bytes',
-    ['stream'],
-    'Memory that takes, estimated.',
-    ofIntakes(({ rememberedBytes }) => [{ value: rememberedBytes }])
-  )
+  ...intakeMetrics
 ]
