@@ -73,6 +73,6 @@ export function messageNeedsDisk(context: NativeContext, message: Message): bool
   const { routes, streams } = context
   const publication = new Publication()
   publication.beginMessage(message, routes.route(topic))
-  const way = { streams: streams.resolve(topic, publisherId), awaitsStore: streams.awaitsStore(topic) }
+  const way = { streams: streams.resolve(topic, publisherId), awaitsStore: streams.awaitsStore(topic), guarded: false }
   return needsDisk(context, publication, way, undefined, qos)
 }
