@@ -37,6 +37,7 @@ t.test('the embedded default listens on loopback only and declares one stream', 
           ...{ memoryBytes: 64 * 1024 ** 2, bytesPerSecond: 32 * 1024 ** 2 }
         },
         ack: 'synced',
+        groups: { maxDeliveryAttempts: 0, ackTimeoutMs: 0, retryDelayMs: 1000, refused: 'dead-letter' },
         segmentBytesMax: 64 * 1024 ** 2
       }
     }
