@@ -49,7 +49,19 @@ export type { Properties, PublishPacket, Qos } from './mqtt/packet.ts'
 export { reasonCode } from './mqtt/reason-code.ts'
 export type { ServerAddress, ServerOptions } from './server.ts'
 export { Server } from './server.ts'
-export type { ReadBatch, ReadFrom, ReadOptions, RecordSource, Stream, StreamRecord, StreamStats } from './stream/contract.ts'
+export type {
+  Cleanup,
+  CompactionPolicy,
+  CompactionStats,
+  ReadBatch,
+  ReadFrom,
+  ReadOptions,
+  RecordSource,
+  Stream,
+  StreamGap,
+  StreamRecord,
+  StreamStats
+} from './stream/contract.ts'
 export type { StreamDeclaration } from './stream/declaration.ts'
 export type { BatchOptions, GroupConsumer, RecordPosition } from './stream/groups/consumer.ts'
 export type { GroupDescription, GroupSettings } from './stream/groups/contract.ts'

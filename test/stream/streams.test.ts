@@ -2,7 +2,7 @@ import { t } from 'tap'
 import type { StreamDeclaration } from '../../lib/stream/declaration.ts'
 import { removeStreamFolder, Streams } from '../../lib/stream/streams.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
-import { append, ManualClock, payloads, TestLogger } from './open-log.ts'
+import { append, collect, ManualClock, payloads, TestLogger } from './open-log.ts'
 
 function declare(name: string, filter: string, more: Partial<StreamDeclaration> = {}): StreamDeclaration {
   return { name, filter, key: 'clientId', partitions: 8, retention: { ageMs: 0, bytes: 0 }, ack: 'synced', ...more }
@@ -184,4 +184,34 @@ t.test('a read of a stream that is removed ends: at the end quietly, before it w
   }
   await t.rejects(rest(), { code: 'TRB_CLOSED', message: /stream a was removed while it was read/ })
   await streams.close()
+})
+
+t.test('streams are compacted as they are declared, also when that changes while they are open', async t => {
+  const fileSystem = new MemoryFileSystem()
+  const compaction = { tombstoneAgeMs: 0, minDirtyRatio: 0, maxLagMs: 1e12, memoryBytes: 1 << 20, bytesPerSecond: 1e12 }
+  const declared = declare('states', '#', { segmentBytesMax: 300, compaction })
+  const streams = await open(fileSystem, [declared, declare('other', '#', { segmentBytesMax: 300 })])
+  const offsets = async (name: string) =>
+    (await collect(streams.get(name)!.read({ from: 'earliest' }))).map(({ offset }) => offset)
+  for (const { stream } of streams.declared()) {
+    for (let i = 0; i < 12; i++) {
+      append(stream, 'x'.repeat(150), undefined, `t/${i % 2}`, 'one client')
+      await stream.sync()
+    }
+  }
+  await streams.compact()
+  t.equal((await offsets('states')).length, 12)
+  t.equal(streams.get('states')!.stats().compaction, undefined)
+
+  streams.change({ ...declared, key: 'topic', cleanup: 'compact' })
+  await streams.compact()
+  t.same(await offsets('states'), [9, 10, 11])
+  t.equal((await offsets('other')).length, 12)
+
+  streams.change({ ...declared, key: 'clientId', cleanup: 'compact' })
+  t.equal(streams.get('states')!.stats().compaction?.dirtyRatio, 1, 'another key makes everything new')
+  await streams.compact()
+  t.same(await offsets('states'), [10, 11])
+  await streams.close()
+  await streams.compact()
 })
