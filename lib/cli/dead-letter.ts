@@ -136,7 +136,7 @@ async function list(options: SelectOptions, context: CliContext): Promise<void> 
   if (letters.length > 0) context.out.write(letterTable(letters, painter(context.out, context.env)))
   const shown = letters.length < matched ? `the last ${formatCount(letters.length)} of ` : ''
   const what = state === 'open' ? 'open dead letters' : 'dead letters'
-  const rest = kept > open ? `; ${formatCount(kept - open)} re-driven or discarded (--state all)` : ''
+  const rest = kept > open && state === 'open' ? `; ${formatCount(kept - open)} re-driven or discarded (--state all)` : ''
   context.err.write(`${shown}${formatCount(matched)} ${what}${rest}\n`)
 }
 
