@@ -4,12 +4,12 @@ import { deadLetterReasons } from '../dead-letter/contract.ts'
 import type { ActReport, DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
 import { type LetterSelection, letterStates, selectsAll } from '../dead-letter/selection.ts'
 import { parseReadFrom } from '../stream/read-from.ts'
-import { topicFilterError } from '../topic/filter.ts'
 import { badRequest, errorAnswer, jsonAnswer, notFound, Refusal } from './answer.ts'
 import type { AdminApp } from './app.ts'
 import { examples, wholeNumber } from './check-input.ts'
 import type { AdminSources } from './contract.ts'
 import { letterJson, letterSchema, letterSummaryJson, letterSummarySchema } from './letter-json.ts'
+import { topicFilter } from './records-query.ts'
 
 /** Letters that one request may list; each is kept in memory until it is answered. */
 const listedMax = 10_000
@@ -23,13 +23,6 @@ const time = z.string().transform((text, context) => {
   if (typeof from === 'object' && 'timeMs' in from) return from.timeMs
   context.issues.push({ code: 'custom', message: timeExpected, input: text })
   return z.NEVER
-})
-
-const topicFilter = z.string().superRefine((text, context) => {
-  const problem = topicFilterError(text)
-  if (problem === undefined) return
-  const message = `expected an MQTT topic filter such as devices/+/telemetry: ${problem}`
-  context.issues.push({ code: 'custom', message, input: text })
 })
 
 const selectors = {
