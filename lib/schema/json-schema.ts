@@ -86,7 +86,7 @@ export function newAjv(schema: JsonSchema, name: string): Ajv {
   return ajv
 }
 
-/** Compiled once per process, when first needed: it takes ten times as long as compiling a usual schema. */
+/** Compiled once per process, when first needed: it takes far longer than compiling a usual schema. */
 const drafted = new Map<Draft, Ajv>()
 
 function demandDraft(schema: JsonSchema, name: string): void {

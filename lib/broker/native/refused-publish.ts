@@ -52,7 +52,7 @@ export function schemaRefusal(text: string): Refusal {
 export function needsDisk(
   { routes }: NativeContext,
   publication: Publication,
-  way: PublishWay,
+  way: Pick<PublishWay, 'streams'>,
   session: Session | undefined,
   qos: Qos
 ): boolean {
@@ -73,6 +73,6 @@ export function messageNeedsDisk(context: NativeContext, message: Message): bool
   const { routes, streams } = context
   const publication = new Publication()
   publication.beginMessage(message, routes.route(topic))
-  const way = { streams: streams.resolve(topic, publisherId), awaitsStore: streams.awaitsStore(topic), guarded: false }
+  const way = { streams: streams.resolve(topic, publisherId) }
   return needsDisk(context, publication, way, undefined, qos)
 }

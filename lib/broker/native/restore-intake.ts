@@ -17,56 +17,77 @@ export async function restoreIntake(context: NativeContext, stream: Stream, inta
   const nowMs = context.now()
   const sinceMs = nowMs - deduplicate.windowMs
   const { earliestOffset, nextOffset } = stream.stats()
-  const strides: StreamRecord[][] = []
+  const strides: Trace[][] = []
   let found = 0
   for (let end = nextOffset; end > earliestOffset && found < deduplicate.maxEntries; ) {
     const start = Math.max(earliestOffset, end - STRIDE)
-    const { records, older } = await readStride(stream, start, end, sinceMs)
-    strides.push(records)
-    found += records.length
+    const { traces, older } = await readStride(stream, intake, start, end, sinceMs)
+    strides.push(traces)
+    found += traces.length
     if (older) break
     end = start
   }
-  for (const records of strides.reverse()) for (const record of records) restoreRecord(context, intake, record, nowMs)
+  for (const traces of strides.reverse()) for (const trace of traces) restoreTrace(context, intake, trace, nowMs)
+}
+
+/** What is remembered of one record. */
+interface Trace {
+  readonly clientId: string
+  readonly offset: number
+  readonly atMs: number
+  readonly key: string | undefined
+  /** 0 = none. */
+  readonly packetId: number
+  readonly hash: number
 }
 
 /** What is to be remembered of [start, end), and whether the stretch reaches back beyond the window. */
 async function readStride(
   stream: Stream,
+  intake: StreamIntake,
   start: number,
   end: number,
   sinceMs: number
-): Promise<{ records: StreamRecord[]; older: boolean }> {
-  const records: StreamRecord[] = []
+): Promise<{ traces: Trace[]; older: boolean }> {
+  const traces: Trace[] = []
   let older = false
   const options = { from: { offset: start }, limit: end - start, outOfRange: 'earliest', onGap: () => undefined } as const
   for await (const batch of stream.readBatches(options)) {
     for (const record of batch.records) {
-      if (record.offset >= end) return { records, older }
+      if (record.offset >= end) return { traces, older }
       if (record.timestampMs < sinceMs) older = true
-      else if (record.packetId !== undefined || messageKey(record.clientId, record.properties) !== undefined) {
-        // The record shares memory with a whole block; nothing of it but this is kept.
-        records.push({ ...record, payload: Buffer.from(record.payload), properties: Buffer.from(record.properties) })
+      else {
+        const trace = traceOf(record, intake)
+        if (trace !== undefined) traces.push(trace)
       }
     }
   }
-  return { records, older }
+  return { traces, older }
 }
 
-function restoreRecord(context: NativeContext, intake: StreamIntake, record: StreamRecord, nowMs: number): void {
-  const { clientId, offset, packetId, payload, timestampMs, topic, retain } = record
-  const properties = record.properties.subarray(0, publishedPropertiesEnd(record.properties))
-  const key = intake.ids === undefined ? undefined : messageKey(clientId, properties)
-  if (key !== undefined && !intake.ids?.has(key, nowMs)) intake.ids?.add(key, offset, timestampMs, nowMs)
-  if (packetId === undefined || !intake.byPacketId) return
+function traceOf(record: StreamRecord, intake: StreamIntake): Trace | undefined {
+  const { clientId, offset, payload, topic, retain, timestampMs } = record
+  const packetId = intake.byPacketId ? (record.packetId ?? 0) : 0
+  const key = intake.ids === undefined ? undefined : messageKey(clientId, record.properties)
+  if (packetId === 0 && key === undefined) return undefined
+  const hash =
+    packetId === 0
+      ? 0
+      : contentHash(topic, retain, [
+          { bytes: record.properties, start: 0, end: publishedPropertiesEnd(record.properties) },
+          { bytes: payload, start: 0, end: payload.length }
+        ])
+  return { clientId, offset, atMs: timestampMs, key, packetId, hash }
+}
+
+function restoreTrace(context: NativeContext, intake: StreamIntake, trace: Trace, nowMs: number): void {
+  const { clientId, offset, atMs, key, packetId, hash } = trace
+  if (key !== undefined && !intake.ids?.has(key, nowMs)) intake.ids?.add(key, offset, atMs, nowMs)
+  if (packetId === 0) return
   const session = context.sessions.get(clientId)
-  if (session === undefined || !livedThen(session, timestampMs)) return
-  const hash = contentHash(topic, retain, [
-    { bytes: properties, start: 0, end: properties.length },
-    { bytes: payload, start: 0, end: payload.length }
-  ])
+  if (session === undefined || !livedThen(session, atMs)) return
   session.packetIds ??= new PacketIds()
-  const use = session.packetIds.restore(packetId, hash, timestampMs, context.limits.receiveMaximum)
+  const use = session.packetIds.restore(packetId, hash, atMs, context.limits.receiveMaximum)
   if (!use.isIn(intake)) intake.remember(use, offset)
 }
 

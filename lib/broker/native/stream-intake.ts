@@ -41,8 +41,8 @@ export const schemaError = Buffer.from('schema-error')
 /** Longer ids are not remembered, so that memory is bounded: such messages are always new. Characters. */
 const MESSAGE_ID_MAX = 256
 
-/** Memory of one remembered Packet Identifier. Bytes, measured with 100,000 of them. */
-const PACKET_USE_BYTES = 320
+/** Memory of one remembered Packet Identifier. Bytes; 100,000 in 1,000 sessions took 226 each. */
+const PACKET_USE_BYTES = 230
 
 /** The door of one stream: its schema, and what it remembers to tell repetitions. */
 export class StreamIntake {
