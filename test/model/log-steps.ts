@@ -6,10 +6,10 @@ import fc from 'fast-check'
  */
 export type Step =
   | { do: 'append'; count: number; size: number; who: number }
-  | { do: 'sync' }
+  | { do: 'sync'; meanwhile: Meanwhile }
   | { do: 'seal' }
   | { do: 'time'; ms: number }
-  | { do: 'syncFails'; code: 'EIO' | 'ENOSPC'; bytesWritten: number; times: number; heals: boolean }
+  | { do: 'syncFails'; code: 'EIO' | 'ENOSPC'; bytesWritten: number; times: number; heals: boolean; meanwhile: Meanwhile }
   | { do: 'crash' }
   | { do: 'crashDuring'; work: Work; operation: Operation; bytesWritten: number; skip: number }
   | { do: 'restart' }
@@ -24,6 +24,8 @@ export type Step =
   | { do: 'removeSegment'; at: number }
   | { do: 'spoilIndex'; at: number; how: 'flip' | 'remove' | 'cut' }
 
+/** What is done while a sync's write runs. */
+export type Meanwhile = 'nothing' | 'append' | 'seal'
 /** What goes on when the power fails. */
 export type Work = 'sync' | 'retain' | 'close' | 'compact'
 export type Operation = 'write' | 'truncate' | 'sync' | 'open' | 'rename' | 'unlink' | 'syncFolder'
@@ -57,7 +59,8 @@ const append = fc.record({
   size: fc.nat(300),
   who
 })
-const sync = fc.constant<Step>({ do: 'sync' })
+const meanwhile = fc.constantFrom<Meanwhile[]>('nothing', 'nothing', 'append', 'seal')
+const sync = fc.record({ do: fc.constant('sync' as const), meanwhile })
 
 export interface ScriptOptions {
   stepsMax: number
@@ -81,7 +84,8 @@ export function scripts({ stepsMax, damage = false, compacted = false, large = f
         code: fc.constantFrom('EIO' as const, 'ENOSPC' as const),
         bytesWritten,
         times: fc.integer({ min: 1, max: 3 }),
-        heals: fc.boolean()
+        heals: fc.boolean(),
+        meanwhile
       })
     ],
     [1, fc.constant({ do: 'crash' })],

@@ -8,13 +8,13 @@ t.test(
   'whatever fails, whenever it crashes and whoever reads meanwhile: acknowledged records are there, in order, until retention may remove them',
   { timeout: 900_000 },
   async t => {
-    await assertScripts(scripts({ stepsMax: 80 }), run, 80)
+    await assertScripts(scripts({ stepsMax: 80 }), run, 40)
     t.pass('every script held')
   }
 )
 
 t.test('damage is told exactly: readers lose what was hit and nothing else', { timeout: 900_000 }, async t => {
-  await assertScripts(scripts({ stepsMax: 60, damage: true }), run, 70)
+  await assertScripts(scripts({ stepsMax: 60, damage: true }), run, 40)
   t.pass('every script held')
 })
 
@@ -27,7 +27,7 @@ t.test(
   'compaction keeps the last value of each key, whatever fails and whoever reads meanwhile',
   { timeout: 900_000 },
   async t => {
-    await assertScripts(scripts({ stepsMax: 60, compacted: true }), run, 60)
+    await assertScripts(scripts({ stepsMax: 60, compacted: true }), run, 30)
     t.pass('every script held')
   }
 )
