@@ -8,6 +8,7 @@ import { parseConfig } from '../lib/config/load.ts'
 import { Server } from '../lib/server.ts'
 import { makeAuthority, opensslMissing } from './listener/certificates.ts'
 import { RawClient } from './support/raw-client.ts'
+import { temporaryFolder } from './support/temporary-folder.ts'
 
 const listenersDefault = 'listeners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]'
 
@@ -44,7 +45,7 @@ t.test('what the configuration says about MQTT 5 is what clients are told', asyn
 limits: { maximumQos: 1, outboundTopicAliasMaximum: 1 }
 responseTopicPrefix: 'answers/{clientId}/'
 serverReference: b.example`
-  const server = await start(t, t.testdir(), yaml)
+  const server = await start(t, temporaryFolder(t), yaml)
   const { client, connack } = await RawClient.connect(Number(new URL(urlOf(server, 'tcp')).port), {
     clientId: 'c1',
     version: 5,
@@ -62,7 +63,7 @@ serverReference: b.example`
 })
 
 t.test('what is published over TCP arrives over WebSocket and in the stream', async t => {
-  const server = await start(t, t.testdir())
+  const server = await start(t, temporaryFolder(t))
   const dashboard = await client(t, urlOf(server, 'ws'))
   await dashboard.subscribeAsync('devices/+/telemetry', { qos: 1 })
   const arrived = new Promise<[string, Buffer]>(resolve =>
@@ -92,7 +93,7 @@ t.test('what is published over TCP arrives over WebSocket and in the stream', as
 })
 
 t.test('records are there again after a restart', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const first = await start(t, folder)
   const device = await client(t, urlOf(first, 'tcp'))
   await device.publishAsync('devices/a', 'kept', { qos: 1 })
@@ -102,7 +103,7 @@ t.test('records are there again after a restart', async t => {
 })
 
 t.test('while it drains /readyz says 503, and nobody is let in any more', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const server = await start(t, folder)
   t.equal((await fetch(`${server.adminUrl}/readyz`)).status, 200)
   const device = await client(t, urlOf(server, 'tcp'))
@@ -118,7 +119,7 @@ t.test('while it drains /readyz says 503, and nobody is let in any more', async 
 })
 
 t.test('a part that cannot be opened closes what was open and is the one error reported', async t => {
-  const root = t.testdir({ other: {}, ours: {} })
+  const root = temporaryFolder(t, { other: {}, ours: {} })
   const folder = join(root, 'ours')
   const other = await start(t, join(root, 'other'))
   const { port } = other.addresses[0]!
@@ -130,19 +131,19 @@ t.test('a part that cannot be opened closes what was open and is the one error r
 })
 
 t.test('a second broker on the same data folder is refused', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await start(t, folder)
   await t.rejects(Server.start(config(folder)), { code: 'TRB_DATA_LOCKED' })
 })
 
 t.test('files of the access settings are checked at start', async t => {
-  const folder = t.testdir({ passwords: 'nonsense\n' })
+  const folder = temporaryFolder(t, { passwords: 'nonsense\n' })
   const yaml = 'access: { anonymous: false, passwordFile: passwords }'
   await t.rejects(Server.start(config(folder, yaml)), { code: 'TRB_ACCESS_FILE_INVALID' })
 })
 
 t.test('more connections than allowed over all listeners are closed and counted', async t => {
-  const server = await start(t, t.testdir(), 'limits: { maxConnections: 1 }')
+  const server = await start(t, temporaryFolder(t), 'limits: { maxConnections: 1 }')
   await client(t, urlOf(server, 'tcp'))
   const second = connectTcp(server.addresses[0]!.port, '127.0.0.1')
   second.on('error', () => {})
@@ -157,7 +158,7 @@ t.test('hooks of the access settings decide per device', async t => {
   const hooks = `export function authorizePublish(client, packet, done) {
     done(packet.topic.startsWith('devices/' + client.id + '/') ? null : new Error('not yours'))
   }\n`
-  const folder = t.testdir({ 'hooks.mjs': hooks })
+  const folder = temporaryFolder(t, { 'hooks.mjs': hooks })
   const server = await start(t, folder, 'access: { hooks: ./hooks.mjs }')
   const device = await client(t, urlOf(server, 'tcp'), { clientId: 'pump-7' })
   await device.publishAsync('devices/pump-7/telemetry', 'mine', { qos: 1 })
@@ -165,7 +166,7 @@ t.test('hooks of the access settings decide per device', async t => {
 })
 
 t.test('reload takes new certificates and passwords into force', { skip: opensslMissing() }, async t => {
-  const folder = t.testdir({ passwords: '' })
+  const folder = temporaryFolder(t, { passwords: '' })
   const authority = makeAuthority(folder)
   const { certFile, keyFile } = authority.issue('server')
   const yaml =

@@ -123,6 +123,12 @@ t.test('each foreign engine has one room that knows it', t => {
   t.end()
 })
 
+t.test('folders of tests go when everything is torn down', t => {
+  const users = list('test').filter(path => /\bt\.testdir\(/.test(readFileSync(join(root, path), 'utf8')))
+  t.same(users, [join('test', 'support', 'temporary-folder.ts')])
+  t.end()
+})
+
 function list(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter(path => path.endsWith('.ts'))

@@ -8,6 +8,7 @@ import { hashPassword } from '../../lib/access/password-hash.ts'
 import { formatScramVerifier, scramVerifier } from '../../lib/access/scram-verifier.ts'
 import type { AccessConfig } from '../../lib/config/config.ts'
 import { ScramClient } from '../support/scram-client.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const settings: AccessConfig = { anonymous: false, certificateIdentity: 'commonName' }
 const alice = { clientId: 'c', username: 'alice', peer: undefined }
@@ -21,7 +22,7 @@ t.test('without files everybody who is let in may do everything', async t => {
 })
 
 t.test('password and ACL file come into force together, at load and at reload', async t => {
-  const folder = t.testdir({ 'acl.yaml': "roles: { sensor: { allow: [{ publish: 'a/#' }] } }" })
+  const folder = temporaryFolder(t, { 'acl.yaml': "roles: { sensor: { allow: [{ publish: 'a/#' }] } }" })
   const passwordFile = join(folder, 'passwords')
   const aclFile = join(folder, 'acl.yaml')
   await setPassword(passwordFile, { username: 'alice', hash: await hashPassword('one'), roles: ['sensor'] })
@@ -50,7 +51,7 @@ t.test('password and ACL file come into force together, at load and at reload', 
 })
 
 t.test('SCRAM is there for the users who have a verifier, and follows a reload', async t => {
-  const passwordFile = join(t.testdir(), 'passwords')
+  const passwordFile = join(temporaryFolder(t), 'passwords')
   const user = async (username: string, word: string, withScram: boolean) => {
     const verifier = formatScramVerifier(await scramVerifier(word, { iterations: 4096 }))
     await setPassword(passwordFile, { username, hash: await hashPassword(word), scram: { verifier, add: withScram } })
@@ -86,7 +87,7 @@ t.test('SCRAM is there for the users who have a verifier, and follows a reload',
 })
 
 t.test('what a name that is nobody is shown outlives a restart', async t => {
-  const passwordFile = join(t.testdir(), 'passwords')
+  const passwordFile = join(temporaryFolder(t), 'passwords')
   for (const username of ['alice', 'bob']) {
     const verifier = formatScramVerifier(await scramVerifier('one', { iterations: 5000 }))
     await setPassword(passwordFile, { username, hash: await hashPassword('one'), scram: { verifier, add: true } })
@@ -107,7 +108,7 @@ t.test('what a name that is nobody is shown outlives a restart', async t => {
 })
 
 t.test('files that are missing or wrong stop the start', async t => {
-  const folder = t.testdir({ 'acl.yaml': 'rols: {}' })
+  const folder = temporaryFolder(t, { 'acl.yaml': 'rols: {}' })
   await t.rejects(Access.load({ ...settings, passwordFile: join(folder, 'none') }), { code: 'TRB_ACCESS_FILE_INVALID' })
   await t.rejects(Access.load({ ...settings, aclFile: join(folder, 'acl.yaml') }), {
     message: /acl.yaml:1: rols: expected a known key/

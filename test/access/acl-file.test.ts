@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { t } from 'tap'
 import { parseAcl, readAclFile } from '../../lib/access/acl-file.ts'
 import { TributaryError } from '../../lib/errors.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 function problems(text: string): string[] {
   try {
@@ -63,5 +64,5 @@ t.test('an ACL file without roles is a mistake, not an open door', async t => {
 })
 
 t.test('a file that cannot be read is an access file error', async t => {
-  await t.rejects(readAclFile(join(t.testdir(), 'none.yaml')), { code: 'TRB_ACCESS_FILE_INVALID', message: /ENOENT/ })
+  await t.rejects(readAclFile(join(temporaryFolder(t), 'none.yaml')), { code: 'TRB_ACCESS_FILE_INVALID', message: /ENOENT/ })
 })

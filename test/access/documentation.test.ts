@@ -7,6 +7,7 @@ import { AclPolicy } from '../../lib/access/acl-policy.ts'
 import type { EnhancedExchange } from '../../lib/access/contract.ts'
 import { checkedStep } from '../../lib/access/enhanced-step.ts'
 import { hookNames, loadHooks } from '../../lib/access/hooks.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const page = readFileSync(new URL('../../../docs/access.md', import.meta.url), 'utf8')
 
@@ -27,7 +28,7 @@ t.test('the ACL file in docs/access.md does what the text beside it says', async
 
 t.test('the hooks module in docs/access.md lets in who answers its challenge, and nobody else', async t => {
   const [, source = ''] = /```js\n(.*?)```/s.exec(page) ?? []
-  const { authenticateEnhanced } = await loadHooks(join(t.testdir({ 'hooks.mjs': source }), 'hooks.mjs'))
+  const { authenticateEnhanced } = await loadHooks(join(temporaryFolder(t, { 'hooks.mjs': source }), 'hooks.mjs'))
   const begin = authenticateEnhanced as unknown as (client: null, start: object) => EnhancedExchange | undefined
   t.equal(begin(null, { method: 'OTHER', clientId: 'pump-7' }), undefined)
   const answered = async (clientId: string, key: string) => {

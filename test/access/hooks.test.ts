@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { t } from 'tap'
 import { loadHooks } from '../../lib/access/hooks.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
-const folder = t.testdir({
+const folder = temporaryFolder(t, {
   'named.mjs': 'export function authenticate() {}\nexport const published = () => {}',
   'default.mjs': 'export default { authorizePublish() {}, authorizeForward() {} }',
   'both.mjs': 'export function authenticate() {}\nexport default { preConnect() {} }',

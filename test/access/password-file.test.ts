@@ -6,6 +6,7 @@ import { parsePasswordFile, readPasswordFile } from '../../lib/access/password-f
 import { removePassword, setPassword } from '../../lib/access/password-file-edit.ts'
 import { argon2, hashPassword, isPasswordHash } from '../../lib/access/password-hash.ts'
 import { formatScramVerifier, parseScramVerifier, scramVerifier } from '../../lib/access/scram-verifier.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b/dWRWJTmaaJObGRdescudvJCs'
 const scram = formatScramVerifier(await scramVerifier('one', { iterations: 4096 }))
@@ -49,7 +50,7 @@ t.test('a verifier that is none is told by line, and is not shown', async t => {
 })
 
 t.test('a new password never leaves the verifier of the old one', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const line = () => readFileSync(file, 'utf8')
   await setPassword(file, { username: 'alice', hash, roles: ['operator'], scram: { verifier: scram, add: false } })
   t.equal(line(), `alice:${hash}:operator\n`, 'nobody asked for one')
@@ -76,12 +77,12 @@ t.test('wrong lines are told by number, without what might be a secret', async t
 })
 
 t.test('a file that cannot be read says what makes one', async t => {
-  const file = join(t.testdir(), 'none')
+  const file = join(temporaryFolder(t), 'none')
   await t.rejects(readPasswordFile(file), { code: 'TRB_ACCESS_FILE_INVALID', message: /ENOENT.*tributary passwd/s })
 })
 
 t.test('users are added, replaced and removed; comments, order and roles stay', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const file = join(folder, 'passwords')
   t.equal(await setPassword(file, { username: 'alice', hash, roles: ['operator'] }), 'added')
   t.equal(statSync(file).mode & 0o777, 0o600)
@@ -98,20 +99,20 @@ t.test('users are added, replaced and removed; comments, order and roles stay', 
 })
 
 t.test('a file others can read is closed to them by the next change', async t => {
-  const file = join(t.testdir({ passwords: `a:${hash}\n` }), 'passwords')
+  const file = join(temporaryFolder(t, { passwords: `a:${hash}\n` }), 'passwords')
   await setPassword(file, { username: 'b', hash })
   t.equal(statSync(file).mode & 0o777, 0o600)
 })
 
 t.test('a symbolic link stays one', async t => {
-  const folder = t.testdir({ real: `a:${hash}\n` })
+  const folder = temporaryFolder(t, { real: `a:${hash}\n` })
   symlinkSync(join(folder, 'real'), join(folder, 'link'))
   await setPassword(join(folder, 'link'), { username: 'b', hash })
   t.equal(readFileSync(join(folder, 'real'), 'utf8'), `a:${hash}\nb:${hash}\n`)
 })
 
 t.test('a name that would break the file is refused', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   for (const username of ['', '#x', 'a:b', 'a\nb:x', ' a', 'a ', 'a\0']) {
     await t.rejects(setPassword(file, { username, hash }), { code: 'TRB_ACCESS_FILE_INVALID' }, JSON.stringify(username))
   }
@@ -119,7 +120,7 @@ t.test('a name that would break the file is refused', async t => {
 })
 
 t.test('a file with a mistake in it is not touched', async t => {
-  const file = join(t.testdir({ passwords: 'broken\n' }), 'passwords')
+  const file = join(temporaryFolder(t, { passwords: 'broken\n' }), 'passwords')
   await t.rejects(setPassword(file, { username: 'a', hash }), { code: 'TRB_ACCESS_FILE_INVALID', message: /passwords:1/ })
   t.equal(readFileSync(file, 'utf8'), 'broken\n')
 })

@@ -5,12 +5,13 @@ import { jsonAnswer } from '../../lib/admin/answer.ts'
 import { type AdminApp, createApp } from '../../lib/admin/app.ts'
 import { addGuard } from '../../lib/admin/guard.ts'
 import { AdminTokens, addToken } from '../../lib/admin/token-file.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 type T = { teardown(fn: () => unknown): unknown; testdir(): string }
 
 /** An app with one endpoint of each kind. Without `tokens` there is no token file. */
 async function open(t: T, { host = '127.0.0.1', tokens = true } = {}) {
-  const file = join(t.testdir(), 'admin-tokens')
+  const file = join(temporaryFolder(t), 'admin-tokens')
   const reader = await addToken(file, 'prometheus', 'read')
   const writer = await addToken(file, 'alice', 'write')
   const lines: object[] = []

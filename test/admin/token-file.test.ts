@@ -2,11 +2,12 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t } from 'tap'
 import { AdminTokens, addToken, parseTokens, removeToken } from '../../lib/admin/token-file.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const hash = 'a'.repeat(64)
 
 t.test('a token is found by itself alone, and the file does not hold it', async t => {
-  const file = join(t.testdir(), 'tokens')
+  const file = join(temporaryFolder(t), 'tokens')
   const token = await addToken(file, 'alice', 'write')
   t.match(token, /^trb_[\w-]{43}$/)
   t.notMatch(readFileSync(file, 'utf8'), token)
@@ -18,7 +19,7 @@ t.test('a token is found by itself alone, and the file does not hold it', async 
 })
 
 t.test('a new token takes the place of the old one; comments and the order stay', async t => {
-  const file = join(t.testdir({ tokens: `# who may come in\nzoe:read:${hash}\n\n` }), 'tokens')
+  const file = join(temporaryFolder(t, { tokens: `# who may come in\nzoe:read:${hash}\n\n` }), 'tokens')
   const first = await addToken(file, 'alice', 'read')
   const second = await addToken(file, 'alice', 'write')
   t.match(readFileSync(file, 'utf8'), /^# who may come in\nzoe:read:a{64}\n\nalice:write:[0-9a-f]{64}\n$/)
@@ -31,7 +32,7 @@ t.test('a new token takes the place of the old one; comments and the order stay'
 })
 
 t.test('a reload takes a valid file, and keeps the old tokens when it is not', async t => {
-  const file = join(t.testdir(), 'tokens')
+  const file = join(temporaryFolder(t), 'tokens')
   const first = await addToken(file, 'alice', 'read')
   const tokens = await AdminTokens.load(file)
   const second = await addToken(file, 'bob', 'read')
@@ -55,6 +56,6 @@ t.test('lines that are no tokens are refused with line and what was expected, an
     t.throws(() => parseTokens(`zoe:read:${hash}\n${line}\n`, 'f'), { code: 'TRB_ACCESS_FILE_INVALID', message }, line)
   }
   t.throws(() => parseTokens('alice:read:trb_secret', 'f'), { message: /^(?!.*secret)/s })
-  await t.rejects(AdminTokens.load(join(t.testdir(), 'absent')), { message: /`tributary token` makes one/ })
-  await t.rejects(addToken(join(t.testdir(), 'tokens'), 'a b', 'read'), { message: /cannot be used/ })
+  await t.rejects(AdminTokens.load(join(temporaryFolder(t), 'absent')), { message: /`tributary token` makes one/ })
+  await t.rejects(addToken(join(temporaryFolder(t), 'tokens'), 'a b', 'read'), { message: /cannot be used/ })
 })

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { exceptionsTable, knownExceptions } from './exceptions.ts'
 import type { TestOutcome } from './reporter.ts'
 import { runAedesTests } from './suite.ts'
@@ -11,7 +12,7 @@ t.setTimeout(300_000)
 
 /** Aedes' tests wait a few milliseconds here and there, which can be too short on a busy machine: surprises run once more. */
 t.test("Aedes' own tests pass but for the known exceptions", { timeout: 280_000 }, async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const outcomes = await runAedesTests(`${folder}/first`)
   const surprises = outcomes.filter(isSurprise)
   const files = [...new Set(surprises.map(({ file }) => file))]

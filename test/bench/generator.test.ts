@@ -4,10 +4,11 @@ import { Aedes } from 'aedes'
 import { t } from 'tap'
 import { CannotRun, LoadGenerator } from '../../bench/generator.ts'
 import { failuresOf } from '../../bench/result.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const sources = resolve(import.meta.dirname, '../../../bench')
 
-const generator = await LoadGenerator.compile(sources, t.testdir()).catch(error => {
+const generator = await LoadGenerator.compile(sources, temporaryFolder(t)).catch(error => {
   if (error instanceof CannotRun) return error
   throw error
 })
@@ -64,7 +65,7 @@ t.test('when the compiler fails the benchmark cannot run and says why', async t 
     if (before === undefined) delete process.env.CC
     else process.env.CC = before
   })
-  await t.rejects(LoadGenerator.compile(join(sources, 'nowhere'), t.testdir()), {
+  await t.rejects(LoadGenerator.compile(join(sources, 'nowhere'), temporaryFolder(t)), {
     name: 'CannotRun',
     message: /^\/bin\/echo could not compile the load generator/
   })

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type EmittedMessage, TopicEmitter } from '../../lib/broker/topic-emitter.ts'
 import { runNodeTests } from '../aedes-compat/suite.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 /** Topics of the messages the filter's listener gets. */
 function heard(emitter: TopicEmitter, filter: string): string[] {
@@ -16,7 +17,7 @@ function heard(emitter: TopicEmitter, filter: string): string[] {
 }
 
 t.test("mqemitter's own abstract tests pass", async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const emitter = new URL('../../lib/broker/topic-emitter.js', import.meta.url).href
   const abstractTests = join(dirname(fileURLToPath(import.meta.resolve('mqemitter'))), 'abstractTest.js')
   await writeFile(

@@ -4,13 +4,14 @@ import { t } from 'tap'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
 import { RawClient } from '../support/raw-client.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 type Test = { teardown(fn: () => unknown): unknown; testdir(): string }
 
 /** A whole broker, and a file of streams beside it. */
 async function open(t: Test, yaml = '') {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const text = `data: data\nlisteners: [{ type: tcp, port: 0 }]\nadmin: { port: 0 }\n${yaml}\n`
   const start = () => Server.start(parseConfig(text, join(folder, 'tributary.yaml')))
   const server = await start()

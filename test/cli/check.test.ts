@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { t } from 'tap'
 import { defaultConfig, parseConfig } from '../../lib/config/load.ts'
 import { makeAuthority, opensslMissing } from '../listener/certificates.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 t.test('the embedded default is valid and says what it is', async t => {
@@ -20,7 +21,7 @@ t.test('check --print shows every default as a file that means the same', async 
 })
 
 t.test('what is wrong is named with file, line and what was expected, and the exit code is 1', async t => {
-  const file = join(t.testdir(), 'broken.yaml')
+  const file = join(temporaryFolder(t), 'broken.yaml')
   writeFileSync(file, 'listeners:\n  - type: tcp\n    port: eighteen\nlimit: 3\n')
   const terminal = new Terminal()
   t.equal(await terminal.run('check', '--config', file), 1)
@@ -31,12 +32,15 @@ t.test('what is wrong is named with file, line and what was expected, and the ex
 
 t.test('a file that is not there is an error', async t => {
   const terminal = new Terminal()
-  t.equal(await terminal.run('check', '--config', join(t.testdir(), 'absent.yaml')), 1)
+  t.equal(await terminal.run('check', '--config', join(temporaryFolder(t), 'absent.yaml')), 1)
   t.match(terminal.err.text, /absent\.yaml.*TRB_CONFIG_INVALID/s)
 })
 
 t.test('the password and ACL files are checked too', async t => {
-  const folder = t.testdir({ passwords: 'pump-7:plain\n', 'c.yaml': 'access: { anonymous: false, passwordFile: passwords }\n' })
+  const folder = temporaryFolder(t, {
+    passwords: 'pump-7:plain\n',
+    'c.yaml': 'access: { anonymous: false, passwordFile: passwords }\n'
+  })
   const terminal = new Terminal()
   t.equal(await terminal.run('check', '--config', join(folder, 'c.yaml')), 1)
   t.match(terminal.err.text, /passwords:1: .*TRB_ACCESS_FILE_INVALID/s)
@@ -44,7 +48,7 @@ t.test('the password and ACL files are checked too', async t => {
 
 t.test('SCRAM that nobody could use is a mistake: without password file, or without a verifier in it', async t => {
   const hash = '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b/dWRWJTmaaJObGRdescudvJCs'
-  const folder = t.testdir({
+  const folder = temporaryFolder(t, {
     passwords: `pump-7:${hash}\n`,
     'none.yaml': 'access:\n  scram: true\n',
     'nobody.yaml': 'access: { scram: true, passwordFile: passwords }\n'
@@ -58,7 +62,7 @@ t.test('SCRAM that nobody could use is a mistake: without password file, or with
 })
 
 t.test('certificates and keys are checked too', { skip: opensslMissing() }, async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const authority = makeAuthority(folder)
   const server = authority.issue('server')
   const other = authority.issue('other')

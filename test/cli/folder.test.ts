@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t } from 'tap'
 import { Streams } from '../../lib/stream/streams.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 const declaration = {
@@ -30,7 +31,7 @@ async function append(streams: Streams, ...payloads: string[]): Promise<void> {
 }
 
 t.test('with --data the stream commands read the files of a stopped broker', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await (await withRecords(folder, 'one', 'two', 'three')).close()
   const terminal = new Terminal()
   t.equal(await terminal.run('stream', 'ls', '--data', folder), 0)
@@ -41,7 +42,7 @@ t.test('with --data the stream commands read the files of a stopped broker', asy
 })
 
 t.test('with --data tail follows the files of a running one', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const streams = await withRecords(folder, 'one', 'two')
   t.teardown(() => streams.close())
   const terminal = new Terminal()
@@ -55,7 +56,7 @@ t.test('with --data tail follows the files of a running one', async t => {
 })
 
 t.test('a folder or stream that is not there is said to be so', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await (await withRecords(folder)).close()
   const terminal = new Terminal()
   t.equal(await terminal.run('stream', 'ls', '--data', join(folder, 'absent')), 1)
@@ -67,7 +68,7 @@ t.test('a folder or stream that is not there is said to be so', async t => {
 })
 
 t.test('a torn tail does not show', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await (await withRecords(folder, 'whole')).close()
   appendFileSync(join(folder, 'streams', 'telemetry', '00000000000000000000.log'), 'TRBBtorn')
   const terminal = new Terminal()

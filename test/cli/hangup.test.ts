@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t } from 'tap'
 import { addToken } from '../../lib/admin/token-file.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const bin = fileURLToPath(new URL('../../bin/tributary.js', import.meta.url))
 
 t.test('a broker that runs as a service asks for tokens, and takes new ones at SIGHUP', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const tokens = join(folder, 'admin-tokens')
   const alice = await addToken(tokens, 'alice', 'read')
   writeFileSync(

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t } from 'tap'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 t.test('a password from standard input is stored as a hash that only the owner can read', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const terminal = new Terminal()
   terminal.in.end('correct horse\nignored\n')
   t.equal(await terminal.run('passwd', file, 'pump-7', '--role', 'sensor', '--role', 'night'), 0)
@@ -20,7 +21,7 @@ t.test('a password from standard input is stored as a hash that only the owner c
 })
 
 t.test('--scram adds a verifier, a new password renews it, --no-scram removes it', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const verifierAfter = async (...flags: string[]) => {
     const terminal = new Terminal()
     terminal.in.end('secret\n')
@@ -41,7 +42,7 @@ t.test('--scram adds a verifier, a new password renews it, --no-scram removes it
 })
 
 t.test('on a terminal the password is asked for twice and not echoed', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const terminal = new Terminal()
   terminal.in.isTTY = true
   const running = terminal.run('passwd', file, 'pump-7')
@@ -57,7 +58,7 @@ t.test('on a terminal the password is asked for twice and not echoed', async t =
 })
 
 t.test('two different passwords, none, or Ctrl-C change nothing', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const type = async (keys: string, isTTY = true) => {
     const terminal = new Terminal()
     terminal.in.isTTY = isTTY
@@ -72,7 +73,7 @@ t.test('two different passwords, none, or Ctrl-C change nothing', async t => {
 })
 
 t.test('--delete removes a user and fails when there is none', async t => {
-  const file = join(t.testdir(), 'passwords')
+  const file = join(temporaryFolder(t), 'passwords')
   const terminal = new Terminal()
   terminal.in.end('secret\n')
   await terminal.run('passwd', file, 'pump-7')
@@ -83,7 +84,7 @@ t.test('--delete removes a user and fails when there is none', async t => {
 })
 
 t.test('a username or file that cannot be used is refused with the reason', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const terminal = new Terminal()
   terminal.in.end('secret\n')
   t.equal(await terminal.run('passwd', join(folder, 'passwords'), 'a:b'), 1)

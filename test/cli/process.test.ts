@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t } from 'tap'
 import { BrokerProcess } from '../support/broker-process.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FakeBroker } from './mqtt-broker.ts'
 
 const bin = fileURLToPath(new URL('../../bin/tributary.js', import.meta.url))
@@ -50,7 +51,9 @@ t.test('no command at all prints help and is a usage error', async t => {
 })
 
 t.test('start says where it listens and keeps its data; SIGINT and SIGTERM end it with 0', async t => {
-  const folder = t.testdir({ 'c.yaml': 'data: kept\nlisteners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]\nadmin: false\n' })
+  const folder = temporaryFolder(t, {
+    'c.yaml': 'data: kept\nlisteners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]\nadmin: false\n'
+  })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const result = await run(['start', '--config', join(folder, 'c.yaml')], async child => {
       await printed(child, /is running[\s\S]*Stream/)
@@ -72,7 +75,7 @@ t.test('the port of another program ends start with 1 and what to change', async
   const broker = await BrokerProcess.create()
   await broker.start()
   t.teardown(() => broker.kill())
-  const config = `${t.testdir()}/second.yaml`
+  const config = `${temporaryFolder(t)}/second.yaml`
   writeFileSync(config, `data: ./data\nlisteners: [{ type: tcp, port: ${broker.port} }]\nadmin: false\n`)
   t.match(await run(['start', '--config', config]), {
     code: 1,

@@ -4,6 +4,7 @@ import { t } from 'tap'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
 import { RawClient } from '../support/raw-client.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 const schema = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'], additionalProperties: false }
@@ -40,7 +41,7 @@ async function start(t: Test, folder: string, streams: string): Promise<Server> 
 const portOf = (server: Server) => Number(new URL(server.addresses[0]!.url).port)
 
 t.test('schemas are added, checked, listed, shown and removed in a data folder', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const data = ['--data', join(folder, 'data')]
   const files = [schema, narrower, wider].map((content, i) => write(folder, `${i}.json`, content))
   t.match(await run('schema', 'ls', ...data), { code: 0, out: /no schemas: add one/ })
@@ -73,7 +74,7 @@ t.test('schemas are added, checked, listed, shown and removed in a data folder',
 })
 
 t.test('what cannot be used is told with the reason', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const data = ['--data', join(folder, 'data')]
   t.match(await run('schema', 'add', 'r', join(folder, 'none.json'), ...data), {
     code: 1,
@@ -88,7 +89,7 @@ t.test('what cannot be used is told with the reason', async t => {
 })
 
 t.test('a running broker keeps schemas for its streams: the same commands, its HTTP and its metrics', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const file = write(folder, 'reading.json', schema)
   t.equal((await run('schema', 'add', 'reading', file, '--data', join(folder, 'data'))).code, 0)
   const server = await start(t, folder, "{ telemetry: { filter: 'devices/#', schema: { subject: reading }, deduplicate: {} } }")
@@ -140,7 +141,7 @@ t.test('a running broker keeps schemas for its streams: the same commands, its H
 })
 
 t.test('a stream may name a file instead', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   write(folder, 'reading.json', schema)
   const server = await start(
     t,
@@ -154,7 +155,7 @@ t.test('a stream may name a file instead', async t => {
 })
 
 t.test('a schema that is not there keeps the broker from starting, and the message says how to mend it', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const streams = "{ telemetry: { filter: 'devices/#', schema: { subject: reading } } }"
   await t.rejects(Server.start(config(folder, streams)), {
     code: 'TRB_SCHEMA_UNKNOWN',
@@ -175,7 +176,7 @@ t.test('a schema that is not there keeps the broker from starting, and the messa
 })
 
 t.test('streams that are applied may have schemas; one that is not there is refused, nothing is done', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const server = await start(t, folder, '{}')
   const admin = ['--admin', server.adminUrl!]
   const file = write(

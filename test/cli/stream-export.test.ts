@@ -12,6 +12,7 @@ import type { Properties } from '../../lib/mqtt/packet.ts'
 import { encodeMessageProperties } from '../../lib/mqtt/properties.ts'
 import { StreamLog } from '../../lib/stream/stream-log.ts'
 import { Streams } from '../../lib/stream/streams.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 const START_MS = Date.UTC(2024, 4, 1, 12)
@@ -26,8 +27,12 @@ interface Message {
 }
 
 /** A data folder with one stream that holds these messages, a second apart. */
-async function dataFolder(t: { testdir(): string }, messages: readonly Message[], key: 'clientId' | 'topic' = 'clientId') {
-  const folder = t.testdir()
+async function dataFolder(
+  t: { testdir(): string; teardown(fn: () => unknown): unknown },
+  messages: readonly Message[],
+  key: 'clientId' | 'topic' = 'clientId'
+) {
+  const folder = temporaryFolder(t)
   const streams = await Streams.open({
     folder: join(folder, 'streams'),
     declarations: [

@@ -6,6 +6,7 @@ import { RecordPrinter } from '../../lib/cli/record-text.ts'
 import { senderTest } from '../../lib/cli/stream-selection.ts'
 import { Streams } from '../../lib/stream/streams.ts'
 import { adminSources } from '../admin/sources.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 const START_MS = Date.UTC(2024, 4, 1, 12)
@@ -13,7 +14,7 @@ const keys = ['pump-1', 'pump-2', 'pump-3']
 
 /** Nine records of three devices, a second apart, behind an admin listener and in the files of a folder. */
 async function open(t: { testdir(): string; teardown(fn: () => unknown): unknown }, key: 'clientId' | 'topic' = 'clientId') {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const declaration = {
     ...{ name: 'telemetry', filter: '#', key, partitions: 4, ack: 'synced' as const },
     retention: { ageMs: 0, bytes: 0 }

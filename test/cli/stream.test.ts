@@ -5,6 +5,7 @@ import { openAdminServer } from '../../lib/admin/server.ts'
 import { TributaryError } from '../../lib/errors.ts'
 import { MemoryStream } from '../admin/memory-stream.ts'
 import { adminSources, clientJson } from '../admin/sources.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 const clients = [
@@ -102,7 +103,7 @@ t.test('stream tail --json prints JSON', async t => {
 
 t.test('stream export writes NDJSON or CSV and says how much on stderr', async t => {
   const { stream, terminal, run } = await open(t)
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   stream.add('devices/1', 'a,"b"\nc', { properties: { contentType: 'text/plain' } })
   stream.add('devices/2', Buffer.from([255]))
   t.equal(await run('stream', 'export', 'telemetry', '--output', join(folder, 'all.ndjson')), 0)
@@ -126,7 +127,7 @@ t.test('stream export writes NDJSON or CSV and says how much on stderr', async t
 
 t.test('an export that breaks off leaves no file and fails', async t => {
   const { stream, terminal, run } = await open(t)
-  const folder = t.testdir({ 'old.ndjson': 'old\n' })
+  const folder = temporaryFolder(t, { 'old.ndjson': 'old\n' })
   for (let i = 0; i < 3_000; i++) stream.add('devices/1', 'x'.repeat(100))
   stream.fault = { offset: 2_500, error: new TributaryError('TRB_STREAM_CORRUPT', 'segment 0 is damaged') }
   const output = join(folder, 'old.ndjson')
@@ -138,7 +139,7 @@ t.test('an export that breaks off leaves no file and fails', async t => {
 
 t.test('a stream that does not exist is an error and makes no file', async t => {
   const { terminal, run } = await open(t)
-  const output = join(t.testdir(), 'x.ndjson')
+  const output = join(temporaryFolder(t), 'x.ndjson')
   for (const command of [
     ['tail', 'absent'],
     ['read', 'absent'],

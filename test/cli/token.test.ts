@@ -4,12 +4,13 @@ import { t } from 'tap'
 import { openAdminServer } from '../../lib/admin/server.ts'
 import { MemoryStream } from '../admin/memory-stream.ts'
 import { adminSources } from '../admin/sources.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { Terminal } from './terminal.ts'
 
 type T = { teardown(fn: () => unknown): unknown; testdir(): string }
 
 async function open(t: T) {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const file = join(folder, 'admin-tokens')
   const terminal = new Terminal()
   if ((await terminal.run('token', file, 'alice')) !== 0) throw new Error(terminal.err.text)

@@ -3,6 +3,7 @@ import { t } from 'tap'
 import { anonymousAllowed } from '../../lib/config/anonymous.ts'
 import { defaultConfig, loadConfig, parseConfig } from '../../lib/config/load.ts'
 import { TributaryError } from '../../lib/errors.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const file = '/etc/tributary/tributary.yaml'
 
@@ -201,7 +202,7 @@ t.test('keys that are right alone and wrong together are told', async t => {
 })
 
 t.test('a data folder given beside the file takes the place of the one in it', async t => {
-  const folder = t.testdir({ 'tributary.yaml': 'data: here\nadmin: false\n' })
+  const folder = temporaryFolder(t, { 'tributary.yaml': 'data: here\nadmin: false\n' })
   const path = join(folder, 'tributary.yaml')
   t.equal(loadConfig({ file: path }).data, join(folder, 'here'))
   t.equal(loadConfig({ file: path, dataFolder: 'there' }).data, resolve('there'))

@@ -5,12 +5,13 @@ import { t } from 'tap'
 import { WebSocket } from 'ws'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { chromiumMissing, Page } from './browser.ts'
 import { inRepository, Program } from './program.ts'
 
 async function start(t: { testdir(): string; teardown(fn: () => unknown): unknown }) {
   const yaml = 'data: data\nadmin: false\nlisteners: [{ type: tcp, port: 0 }, { type: ws, port: 0 }]\n'
-  const server = await Server.start(parseConfig(yaml, join(t.testdir(), 'tributary.yaml')))
+  const server = await Server.start(parseConfig(yaml, join(temporaryFolder(t), 'tributary.yaml')))
   t.teardown(() => server.close())
   const [tcp, ws] = server.addresses
   const device = await connectAsync(tcp!.url)

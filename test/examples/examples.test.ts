@@ -8,10 +8,13 @@ import { formatScramVerifier, scramVerifier } from '../../lib/access/scram-verif
 import { loadConfig, parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
 import { makeAuthority, opensslMissing } from '../listener/certificates.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { inRepository, Program } from './program.ts'
 
 async function start(t: { testdir(): string; teardown(fn: () => unknown): unknown }, yaml: string): Promise<Server> {
-  const server = await Server.start(parseConfig(`data: data\nadmin: { port: 0 }\n${yaml}`, join(t.testdir(), 'tributary.yaml')))
+  const server = await Server.start(
+    parseConfig(`data: data\nadmin: { port: 0 }\n${yaml}`, join(temporaryFolder(t), 'tributary.yaml'))
+  )
   t.teardown(() => server.close())
   return server
 }
@@ -24,7 +27,7 @@ async function payloads(server: Server): Promise<string[]> {
 }
 
 t.test('device-tls: a device with a certificate publishes as itself', { skip: opensslMissing() }, async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const authority = makeAuthority(folder)
   const { certFile, keyFile } = authority.issue('server')
   const device = authority.issue('pump-7')
@@ -45,7 +48,7 @@ t.test('device-tls: a device with a certificate publishes as itself', { skip: op
 })
 
 t.test('device-scram: a device proves its password without sending it, and knows its broker', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const yaml =
     'data: data\nadmin: false\nlisteners: [{ type: tcp, port: 0 }]\naccess: { anonymous: false, passwordFile: passwords }\n'
   const user = async (username: string, password: string) => {
@@ -111,7 +114,10 @@ t.test('stream-reader: without --once it waits for more', async t => {
 })
 
 t.test('acl-hook: the registry decides who comes in and where it may publish', async t => {
-  const config = loadConfig({ file: inRepository('examples/acl-hook/tributary.yaml'), dataFolder: join(t.testdir(), 'data') })
+  const config = loadConfig({
+    file: inRepository('examples/acl-hook/tributary.yaml'),
+    dataFolder: join(temporaryFolder(t), 'data')
+  })
   const listeners = config.listeners.map(listener => ({ ...listener, port: 0 }))
   const server = await Server.start({ ...config, listeners, admin: false })
   t.teardown(() => server.close())

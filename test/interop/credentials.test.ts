@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t } from 'tap'
 import { hashPassword } from '../../lib/access/password-hash.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { cannotUse, EveryTransport, transports } from './every-transport.ts'
 import { MosquittoClients, mosquittoMissing } from './mosquitto-clients.ts'
 import { MqttJs } from './mqttjs-client.ts'
@@ -16,7 +17,7 @@ roles:
 default: [device]
 `
 
-const folder = t.testdir()
+const folder = temporaryFolder(t)
 writeFileSync(join(folder, 'acl.yaml'), acl)
 writeFileSync(join(folder, 'passwords'), `pump:${await hashPassword('right')}\n`)
 const access = `access: { anonymous: false, passwordFile: ${join(folder, 'passwords')}, aclFile: ${join(folder, 'acl.yaml')} }`

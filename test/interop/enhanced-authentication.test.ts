@@ -7,6 +7,7 @@ import { formatScramVerifier, scramVerifier } from '../../lib/access/scram-verif
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
 import { ScramClient } from '../support/scram-client.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 /** MQTT.js against the whole server: SCRAM-SHA-256 with the password file, and a method from a hooks module. */
 
@@ -61,7 +62,7 @@ async function withUsers(folder: string): Promise<void> {
 const acl = "roles: { device: { allow: [{ all: 'devices/{username}/#' }] } }\n"
 
 t.test('MQTT.js proves a password by SCRAM-SHA-256 over TCP and WebSocket, and the broker proves that it knows it', async t => {
-  const folder = t.testdir({ 'acl.yaml': acl })
+  const folder = temporaryFolder(t, { 'acl.yaml': acl })
   await withUsers(folder)
   const server = await start(t, folder, '{ anonymous: false, passwordFile: passwords, aclFile: acl.yaml, scram: true }')
   for (const { url } of server.addresses) {
@@ -81,7 +82,7 @@ t.test('MQTT.js proves a password by SCRAM-SHA-256 over TCP and WebSocket, and t
 })
 
 t.test('MQTT.js authenticates again on a live connection', async t => {
-  const folder = t.testdir({ 'acl.yaml': acl })
+  const folder = temporaryFolder(t, { 'acl.yaml': acl })
   await withUsers(folder)
   const server = await start(t, folder, '{ anonymous: false, passwordFile: passwords, aclFile: acl.yaml }')
   let scram = new ScramClient('alice', 'pencil')
@@ -104,7 +105,7 @@ t.test('MQTT.js authenticates again on a live connection', async t => {
 })
 
 t.test('MQTT.js is told 0x86 for a wrong password and for a name nobody has, 0x8C for another method', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await withUsers(folder)
   const server = await start(t, folder, '{ anonymous: false, passwordFile: passwords }')
   const { url } = server.addresses[0]!
@@ -120,7 +121,7 @@ t.test('MQTT.js is told 0x86 for a wrong password and for a name nobody has, 0x8
 })
 
 t.test('without a password file there is no SCRAM', async t => {
-  const server = await start(t, t.testdir(), '{}')
+  const server = await start(t, temporaryFolder(t), '{}')
   const { connack } = connect(server.addresses[0]!.url, 'SCRAM-SHA-256', Buffer.from('n,,n=alice,r=x'), () => Buffer.alloc(0))
   await t.rejects(connack, { code: 0x8c })
 })
@@ -137,7 +138,7 @@ t.test('a hooks module brings a method of its own', async t => {
         }
       }
     }\n`
-  const server = await start(t, t.testdir({ 'hooks.mjs': hooks }), '{ anonymous: false, hooks: ./hooks.mjs }')
+  const server = await start(t, temporaryFolder(t, { 'hooks.mjs': hooks }), '{ anonymous: false, hooks: ./hooks.mjs }')
   const { url } = server.addresses[0]!
   const answering = (answer: Answer) => connect(url, 'REVERSE', Buffer.alloc(0), answer)
   const { client, connack } = answering(data => Buffer.from([...String(data)].reverse().join('')))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { t } from 'tap'
 import { freePort } from '../support/broker-process.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { cannotUse, EveryTransport } from './every-transport.ts'
 import { MqttJs } from './mqttjs-client.ts'
 
@@ -58,7 +59,7 @@ async function startBridge(
   version: string
 ): Promise<number> {
   const port = await freePort()
-  const file = join(t.testdir(), 'mosquitto.conf')
+  const file = join(temporaryFolder(t), 'mosquitto.conf')
   const lines = [
     `listener ${port} 127.0.0.1`,
     'allow_anonymous true',

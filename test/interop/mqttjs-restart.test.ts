@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { t } from 'tap'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { MqttJs } from './mqttjs-client.ts'
 
 /** MQTT.js 5 finds its way back by itself when the broker is restarted under it, and nothing is missing or twice. */
@@ -11,7 +12,7 @@ for (const protocolVersion of [4, 5] as const) {
     const version = protocolVersion === 5 ? 'MQTT 5' : 'MQTT 3.1.1'
     const promise = qos === 2 ? 'exactly once' : 'at least once'
     t.test(`MQTT.js, ${version}, QoS ${qos}: ${promise} and in order over a restart of the broker`, async t => {
-      const folder = t.testdir()
+      const folder = temporaryFolder(t)
       const start = (port: number) => {
         const yaml = `data: data\nlisteners: [{ type: tcp, port: ${port} }]\nadmin: false\n`
         return Server.start(parseConfig(yaml, join(folder, 'tributary.yaml')))

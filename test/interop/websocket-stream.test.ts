@@ -6,6 +6,7 @@ import { generate, type Packet, parser } from 'mqtt-packet'
 import { t } from 'tap'
 import { parseConfig } from '../../lib/config/load.ts'
 import { Server } from '../../lib/server.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const require = createRequire(import.meta.url)
 /** What Aedes' documentation recommends on the other end. */
@@ -13,7 +14,7 @@ const connect: (url: string, subprotocol: string) => Duplex = require('websocket
 
 async function start(t: { testdir(): string; teardown(fn: () => unknown): unknown }): Promise<{ server: Server; url: string }> {
   const yaml = 'data: data\nlisteners: [{ type: ws, port: 0 }]\nadmin: false\n'
-  const server = await Server.start(parseConfig(yaml, join(t.testdir(), 'tributary.yaml')))
+  const server = await Server.start(parseConfig(yaml, join(temporaryFolder(t), 'tributary.yaml')))
   t.teardown(() => server.close())
   return { server, url: server.addresses[0]!.url }
 }

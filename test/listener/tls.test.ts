@@ -6,13 +6,14 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { t } from 'tap'
 import type { TlsFiles } from '../../lib/listener/contract.ts'
 import { openTlsListener } from '../../lib/listener/tls.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { type CertificateAuthority, makeAuthority, opensslMissing } from './certificates.ts'
 import { closed, Guests } from './guests.ts'
 
 const skip = opensslMissing()
 
 t.test('TLS listener', { skip }, async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const authority = makeAuthority(folder)
   const server = authority.issue('server')
   const device = authority.issue('device-7')

@@ -5,6 +5,7 @@ import { connect as connectTcp } from 'node:net'
 import { t } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
 import { openWebSocketListener, type WebSocketListenerOptions } from '../../lib/listener/websocket.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { makeAuthority, opensslMissing } from './certificates.ts'
 import { closed, Guests } from './guests.ts'
 
@@ -265,7 +266,7 @@ t.test('close drops what has not upgraded and leaves WebSockets alone', async t 
 })
 
 t.test('wss carries the identity of the client certificate and refuses foreign ones', { skip: opensslMissing() }, async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const authority = makeAuthority(folder)
   const device = authority.issue('device-9')
   const ca = readFileSync(authority.caFile)

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import type { AedesPacket } from '../../persistence/aedes-packet.ts'
 import { LevelPersistence, LevelStore } from '../../persistence/index.ts'
 import type { StoredMessage } from '../../persistence/message-codec.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FaultyDb } from './faulty-db.ts'
 import { message, putSession } from './store-fixtures.ts'
 
@@ -14,7 +15,7 @@ const BROKER = { id: 'broker-1' }
 
 /** A persistence that is set up, and a way to set it up again on the same folder. */
 async function opened(t: Test) {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const faulty = new FaultyDb()
   let open = true
   let persistence = new LevelPersistence({ folder, openDb: faulty.open })
@@ -184,7 +185,7 @@ t.test('a client leaves nothing behind once everything of it is gone', async t =
 })
 
 t.test('a packet whose other fields are damaged is delivered with what is left, and reported', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const store = await LevelStore.open({ folder })
   t.teardown(() => store.close())
   const damaged: StoredMessage = { ...message('t'), foreign: Buffer.from([99]) }
@@ -203,7 +204,7 @@ t.test('a packet whose other fields are damaged is delivered with what is left, 
 })
 
 t.test('it works on a store somebody else has opened, and on what the engine wrote there', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   let store = await LevelStore.open({ folder })
   const key = putSession(store, 'c')
   store.enqueue(key, 1, store.message(message('engine')), 1, false, [], 0)
@@ -251,7 +252,7 @@ function receive(client: MqttClient, count: number): Promise<string[]> {
 }
 
 t.test('stock Aedes keeps a session on it: queued messages arrive in order after a restart', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   let broker = await startAedes(t, folder)
   let device = broker.connect({ clientId: 'device', clean: false })
   await device.subscribeAsync('cmd/#', { qos: 1 })

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { openDb } from '../../persistence/database.ts'
 import { LevelStore } from '../../persistence/index.ts'
 import { bodyKey, FORMAT_KEY, purgeKey } from '../../persistence/keys.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FaultyDb } from './faulty-db.ts'
 import { all, fill, message, payloads, putSession, retained, session, subscription, will } from './store-fixtures.ts'
 
@@ -11,7 +12,7 @@ const PURGE = 'P'
 
 async function opened(t: Test) {
   const faulty = new FaultyDb()
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const store = await LevelStore.open({ folder, openDb: faulty.open })
   t.teardown(() => store.close())
   return { store, faulty, folder }
@@ -151,7 +152,7 @@ t.test('a purge that was interrupted goes on at the next open', async t => {
 })
 
 t.test('a body that no queue refers to is removed at open', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await (await LevelStore.open({ folder })).close()
   const db = await openDb(folder)
   await db.put(bodyKey(77), Buffer.from('whatever'))
@@ -163,7 +164,7 @@ t.test('a body that no queue refers to is removed at open', async t => {
 })
 
 t.test('a folder of another format is refused and left alone', async t => {
-  const newer = t.testdir({ newer: {}, other: {} })
+  const newer = temporaryFolder(t, { newer: {}, other: {} })
   await (await LevelStore.open({ folder: `${newer}/newer` })).close()
   const db = await openDb(`${newer}/newer`)
   await db.put(FORMAT_KEY, Buffer.from([2]))

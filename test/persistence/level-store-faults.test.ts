@@ -1,12 +1,13 @@
 import t, { type Test } from 'tap'
 import { openDb } from '../../persistence/database.ts'
 import { LevelStore } from '../../persistence/index.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FaultyDb } from './faulty-db.ts'
 import { all, fill, message, payloads, putSession, retained, session, subscription } from './store-fixtures.ts'
 
 async function opened(t: Test) {
   const faulty = new FaultyDb()
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const store = await LevelStore.open({ folder, openDb: faulty.open })
   t.teardown(() => store.close())
   return { store, faulty, folder }
@@ -70,7 +71,7 @@ t.test('what a failed batch may have left on disk is deleted for certain, althou
 })
 
 t.test('a database that cannot be reopened fails every commit until it can', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const faulty = new FaultyDb()
   let broken = false
   const store = await LevelStore.open({
@@ -135,7 +136,7 @@ t.test('while the database is being reopened writes are taken and reads wait', a
 })
 
 t.test('a store whose last commit failed closes, and says what was lost', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const faulty = new FaultyDb()
   const store = await LevelStore.open({ folder, openDb: faulty.open })
   putSession(store, 'dev')
@@ -147,10 +148,10 @@ t.test('a store whose last commit failed closes, and says what was lost', async 
 })
 
 t.test('a folder LevelDB cannot open names the folder and what to do', async t => {
-  const folder = t.testdir({ CURRENT: 'MANIFEST-000009\n' })
+  const folder = temporaryFolder(t, { CURRENT: 'MANIFEST-000009\n' })
   await t.rejects(LevelStore.open({ folder }), { message: new RegExp(folder) })
   await t.rejects(LevelStore.open({ folder }), { message: new RegExp(folder) }, 'and is not left locked')
-  const free = t.testdir()
+  const free = temporaryFolder(t)
   const db = await openDb(free)
   await t.rejects(LevelStore.open({ folder: free }), { code: 'TRB_DATA_LOCKED' }, 'LevelDB’s own lock counts too')
   await db.close()

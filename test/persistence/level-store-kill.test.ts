@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { LevelStore } from '../../persistence/index.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { all, payloads } from './store-fixtures.ts'
 
 const CHILD = fileURLToPath(new URL('./kill-child.js', import.meta.url))
@@ -22,7 +23,7 @@ async function runAndKill(folder: string, commits: number): Promise<number> {
 }
 
 t.test('what a commit promised is there after kill -9, whole and in order', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   for (let round = 0; round < ROUNDS; round++) {
     const last = await runAndKill(folder, 5 + round * 17)
     t.ok(last > 0, `killed after batch ${last}`)

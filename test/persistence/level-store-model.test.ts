@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { openDb } from '../../persistence/database.ts'
 import { type LevelStore, LevelStore as Store } from '../../persistence/index.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FaultyDb } from './faulty-db.ts'
 import { message, retained, session, subscription, will } from './store-fixtures.ts'
 import {
@@ -286,7 +287,7 @@ function assertSame(found: unknown, wanted: unknown, what: string): void {
 
 t.test('any sequence of writes, commits, failed commits, restarts and crashes leaves what the model says', async t => {
   let runs = 0
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async steps => {
       const player = new Player(`${folder}/${runs++}`)
@@ -308,7 +309,7 @@ t.test('any sequence of writes, commits, failed commits, restarts and crashes le
 
 t.test('when everything is removed again, nothing is left on disk', async t => {
   let runs = 0
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async steps => {
       const player = new Player(`${folder}/${runs++}`)

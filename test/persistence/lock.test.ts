@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { LevelStore, lockFolder } from '../../persistence/index.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const CHILD = fileURLToPath(new URL('./lock-child.js', import.meta.url))
 const LOCK = 'tributary.lock'
@@ -47,7 +48,7 @@ async function starters(t: Test, count: number): Promise<Starter[]> {
 }
 
 t.test('a folder is locked once, and free again after release', async t => {
-  const folder = `${t.testdir()}/made/when/missing`
+  const folder = `${temporaryFolder(t)}/made/when/missing`
   const lock = await lockFolder(folder)
   await t.rejects(lockFolder(folder), { code: 'TRB_DATA_LOCKED', message: /this process already.*data folder of its own/s })
   await lock.release()
@@ -57,7 +58,7 @@ t.test('a folder is locked once, and free again after release', async t => {
 })
 
 t.test('the error names the process that holds the folder', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const [starter] = await starters(t, 1)
   starter?.ask(folder)
   t.equal(await starter?.answer(), 'locked')
@@ -65,7 +66,7 @@ t.test('the error names the process that holds the folder', async t => {
 })
 
 t.test('the lock of a killed process is taken over', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const [starter] = await starters(t, 1)
   starter?.ask(folder)
   t.equal(await starter?.answer(), 'locked')
@@ -76,7 +77,7 @@ t.test('the lock of a killed process is taken over', async t => {
 })
 
 t.test('a killed process that its parent has not noticed does not keep the folder locked', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   // The shell becomes a sleep that knows nothing of the child it has: after kill -9 the child stays a zombie.
   const parent = spawn('sh', ['-c', `"${process.execPath}" "${CHILD}" & echo $!; exec sleep 60`], {
     stdio: ['pipe', 'pipe', 'inherit']
@@ -105,7 +106,7 @@ t.test('a killed process that its parent has not noticed does not keep the folde
 })
 
 t.test('a pid that was given to another process since does not keep the folder locked', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const lock = await lockFolder(folder)
   const holder = JSON.parse(await readFile(`${folder}/${LOCK}`, 'utf8'))
   t.equal(holder.pid, process.pid)
@@ -118,7 +119,7 @@ t.test('a pid that was given to another process since does not keep the folder l
 
 t.test('a lock file of another boot, or that says nothing, is taken over', async t => {
   for (const content of ['', '{', '"x"', JSON.stringify({ pid: process.pid, started: '', realm: 'elsewhere', nonce: 'a' })]) {
-    const folder = t.testdir({ [LOCK]: content })
+    const folder = temporaryFolder(t, { [LOCK]: content })
     await (await lockFolder(folder)).release()
     t.same(await readdir(folder), [], JSON.stringify(content))
   }
@@ -126,7 +127,7 @@ t.test('a lock file of another boot, or that says nothing, is taken over', async
 
 t.test('a takeover that was interrupted is finished by the next', async t => {
   const stale = (nonce: string) => JSON.stringify({ pid: 1, started: '0', realm: 'elsewhere', nonce })
-  const folder = t.testdir({
+  const folder = temporaryFolder(t, {
     [LOCK]: stale('one'),
     [`${LOCK}.after.one`]: stale('two'),
     [`${LOCK}.after.one.after.two`]: stale('three')
@@ -138,7 +139,7 @@ t.test('a takeover that was interrupted is finished by the next', async t => {
 })
 
 t.test('release leaves a lock alone that is no longer ours', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const lock = await lockFolder(folder)
   const content = JSON.stringify({ pid: 1, started: '0', realm: 'elsewhere', nonce: 'theirs' })
   await writeFile(`${folder}/${LOCK}`, content)
@@ -147,7 +148,7 @@ t.test('release leaves a lock alone that is no longer ours', async t => {
 })
 
 t.test('of many that start at once, exactly one gets the folder', async t => {
-  const root = t.testdir()
+  const root = temporaryFolder(t)
   const all = await starters(t, 6)
   const stale = JSON.stringify({ pid: 1, started: '0', realm: 'elsewhere', nonce: 'stale' })
   for (let round = 0; round < 10; round++) {
@@ -163,7 +164,7 @@ t.test('of many that start at once, exactly one gets the folder', async t => {
 })
 
 t.test('a store cannot be opened twice, and the attempt does no harm to the first', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const store = await LevelStore.open({ folder })
   await t.rejects(LevelStore.open({ folder }), { code: 'TRB_DATA_LOCKED' })
   const [starter] = await starters(t, 1)

@@ -15,6 +15,7 @@ import {
   textKey,
   WILL
 } from '../../persistence/keys.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { FaultyDb } from './faulty-db.ts'
 import { all, fill, message, payloads, putSession, retained, subscription, will } from './store-fixtures.ts'
 
@@ -56,7 +57,7 @@ const AT_OPEN: [string, (session: number) => Buffer, object][] = [
 
 for (const [name, keyOf, found] of AT_OPEN) {
   t.test(`a ${name} that does not decode is quarantined and reported, the rest is loaded`, async t => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const { bad, good } = await filled(folder)
     await damage(folder, keyOf(bad), NONSENSE)
     const logged: string[] = []
@@ -86,7 +87,7 @@ for (const [name, keyOf, found] of AT_OPEN) {
 }
 
 t.test('a session record that does not decode keeps its data and its key out of use', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const { bad, good } = await filled(folder)
   await damage(folder, sessionRecordKey(bad), NONSENSE)
   const store = await LevelStore.open({ folder })
@@ -98,7 +99,7 @@ t.test('a session record that does not decode keeps its data and its key out of 
 })
 
 t.test('a will that does not decode leaves the others', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await filled(folder)
   await damage(folder, textKey(WILL, 'bad'), NONSENSE)
   const store = await LevelStore.open({ folder })
@@ -108,7 +109,7 @@ t.test('a will that does not decode leaves the others', async t => {
 })
 
 t.test('a retained message that does not decode is found when it is read', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   await filled(folder)
   await damage(folder, textKey(RETAINED, 'r/bad'), NONSENSE)
   const faulty = new FaultyDb()
@@ -131,7 +132,7 @@ for (const [what, value] of [
   ['is missing', undefined]
 ] as const) {
   t.test(`entries whose shared body ${what} leave the queue, and reading goes on behind them`, async t => {
-    const folder = t.testdir()
+    const folder = temporaryFolder(t)
     const { bad, good } = await filled(folder)
     await damage(folder, bodyKey(1), value)
     const store = await LevelStore.open({ folder })
@@ -151,7 +152,7 @@ for (const [what, value] of [
 }
 
 t.test('a queue entry damaged after the open is found when it is read or removed', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const { bad } = await filled(folder)
   const faulty = new FaultyDb()
   const store = await LevelStore.open({ folder, openDb: faulty.open })
@@ -169,7 +170,7 @@ t.test('a queue entry damaged after the open is found when it is read or removed
 })
 
 t.test('records of no known kind and keys of the wrong length are quarantined', async t => {
-  const folder = t.testdir()
+  const folder = temporaryFolder(t)
   const { bad } = await filled(folder)
   const unknown = Buffer.concat([subscriptionKey(bad, '')])
   unknown[5] = 0x7f

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import type { LoadedSession, QueueEntry, SessionStore } from '../../persistence/contract.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { retainedSuite, type WithStore } from './retained-suite.ts'
 import { AWKWARD, all, fill, message, payloads, putSession, session, subscription, will } from './store-fixtures.ts'
 
@@ -10,7 +11,7 @@ export type OpenStore = (folder: string) => Promise<SessionStore>
 export function sessionStoreSuite(t: Test, open: OpenStore): void {
   const withStore: WithStore = (name, body) =>
     t.test(name, async t => {
-      const folder = t.testdir()
+      const folder = temporaryFolder(t)
       let store = await open(folder)
       t.teardown(() => store.close())
       await body(t, store, async () => {

@@ -10,6 +10,7 @@ import { makeAuthority, opensslMissing } from '../../listener/certificates.ts'
 import { field, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 const started = await TestBroker.start(t)
 const options = {
@@ -90,7 +91,7 @@ t.test('[MQTT-7.1.1-1] TCP and WebSocket carry the same session', async t => {
 })
 
 t.test('[MQTT-7.1.1-1] TLS carries it too', { skip: opensslMissing() }, async t => {
-  const authority = makeAuthority(t.testdir())
+  const authority = makeAuthority(temporaryFolder(t))
   const { certFile, keyFile } = authority.issue('server')
   const tls = await openTlsListener({ ...options, tls: { certFile, keyFile, clientCertificate: 'none' } })
   t.teardown(() => tls.close())

@@ -12,6 +12,7 @@ import { makeAuthority, opensslMissing } from '../../listener/certificates.ts'
 import { field, join, raw } from '../../mqtt/packets/case.ts'
 import { TestBroker } from '../../support/native-broker.ts'
 import { RawClient } from '../../support/raw-client.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 import { payloads } from './clients.ts'
 
 const { broker } = await TestBroker.start(t)
@@ -122,7 +123,7 @@ t.test('[MQTT-4.2.0-1] TCP and WebSocket carry a connection', async t => {
 })
 
 t.test('[MQTT-4.2.0-1] TLS and WebSocket over TLS carry a connection', { skip: opensslMissing() }, async t => {
-  const authority = makeAuthority(t.testdir())
+  const authority = makeAuthority(temporaryFolder(t))
   const tls = { ...authority.issue('server'), caFile: authority.caFile, clientCertificate: 'none' as const }
   const ca = readFileSync(authority.caFile)
   const secure = await openTlsListener({ ...options, tls })
