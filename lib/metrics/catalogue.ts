@@ -1,5 +1,6 @@
 import type { StreamStats } from '../stream/contract.ts'
 import type { ByQos, Counters } from './counters.ts'
+import { type GroupState, groupMetrics } from './group-metrics.ts'
 import { Histogram } from './histogram.ts'
 import { type IntakeGauges, intakeMetrics } from './intake-metrics.ts'
 
@@ -10,7 +11,7 @@ export interface MetricSources {
   streams?: (() => Iterable<StreamStats>) | undefined
   sessions?: (() => SessionGauges) | undefined
   /** One entry per consumer group. */
-  groups?: (() => Iterable<GroupLag>) | undefined
+  groups?: (() => Iterable<GroupState>) | undefined
   retainedMessages?: (() => number) | undefined
   /** One entry per stream that looks at messages before it takes them. */
   intakes?: (() => Iterable<IntakeGauges>) | undefined
@@ -39,14 +40,6 @@ export interface StorageGauges {
   readOnly: string | undefined
   freeBytes: number | undefined
   usedBytes: number
-}
-
-export interface GroupLag {
-  stream: string
-  group: string
-  filter: string
-  /** Records. */
-  lag: number
 }
 
 export interface Sample {
@@ -340,13 +333,6 @@ export const catalogue: readonly MetricDefinition[] = [
     'Segments that are left as they are because records in them are damaged.',
     perStream(({ compaction }) => compaction?.damagedSegments)
   ),
-  metric(
-    'gauge',
-    'stream_group_lag_records',
-    ['stream', 'group', 'filter'],
-    'Records of a stream from the lowest position of a consumer group on.',
-    ({ groups }) =>
-      [...(groups?.() ?? [])].map(({ stream, group, filter, lag }) => ({ labels: { stream, group, filter }, value: lag }))
-  ),
+  ...groupMetrics,
   ...intakeMetrics
 ]

@@ -128,7 +128,12 @@ t.test('names end in their unit and labels are the declared ones', async t => {
     version: '1',
     streams: () => [telemetry],
     sessions: () => ({ sessions: 0, subscriptions: 0 }),
-    groups: () => [{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3 }],
+    groups: () => [
+      {
+        ...{ stream: 'telemetry', group: 'workers', filter: '#', lag: 3, lagSeconds: 1.5, members: ['a'] },
+        ...{ committed: 4, redelivered: 5, deadLetters: 6, lost: 7 }
+      }
+    ],
     retainedMessages: () => 0,
     deadLetters: () => ({ letters: 3, open: 2, bytes: 4096, dropped: 1 }),
     storage: () => ({ readOnly: 'full', freeBytes: 0, usedBytes: 0 }),

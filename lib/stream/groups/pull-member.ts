@@ -118,8 +118,10 @@ export class PullMember implements GroupMember {
 
   /** After a commit: partitions without records in between are as far as the reading is, so that lag says what there is to do. */
   lookedAt(): void {
-    const record = this.#batch?.records[this.#at]
-    if (record !== undefined) this.reader.passed(record.offset)
+    if (this.#batch === undefined) return
+    const record = this.#batch.records[this.#at]
+    if (record === undefined) this.#finishBatch()
+    else this.reader.passed(record.offset)
   }
 
   /** Undefined when all of these are this member's; otherwise the first that is not. */
