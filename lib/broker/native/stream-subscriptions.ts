@@ -99,7 +99,16 @@ export class StreamSubscriptions {
     // The stream is not declared any more; the subscription stays, in case it comes back.
     if (found === undefined) return
     const { position } = subscription
-    this.#open(subscription, found, position === undefined ? (found.from ?? 'latest') : { offset: position })
+    const { name, nextOffset } = found.stream
+    if (position === undefined) this.#open(subscription, found, found.from ?? 'latest')
+    else if (position <= nextOffset) this.#open(subscription, found, { offset: position })
+    else {
+      // The stream was taken away, or put back from a copy. Now is when its end tells what the client has read.
+      const what = 'a client was further than its stream goes, and reads on from the end of the stream'
+      this.#context.broker.logger?.warn({ clientId: subscription.session.clientId, stream: name, position, nextOffset }, what)
+      const reading = this.#open(subscription, found, { offset: nextOffset })
+      if (reading instanceof StreamReading) this.#moved.add(reading)
+    }
   }
 
   #open(subscription: RoutedSubscription, found: Found, start: ReadFrom): Reading {

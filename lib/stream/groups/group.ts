@@ -198,7 +198,8 @@ export class ConsumerGroup implements PartitionEvents {
     const count = this.stream.partitions
     return Array.from({ length: count }, (_, index) => {
       const { position, attempts } = positionOf(index, count, before) ?? { position: start, attempts: 0 }
-      return new GroupPartition(index, position, attempts, this)
+      const end = this.stream.nextOffset
+      return position <= end ? new GroupPartition(index, position, attempts, this) : new GroupPartition(index, end, 0, this)
     })
   }
 

@@ -64,7 +64,15 @@ export class ConsumerGroups {
 
   /** Takes up what is in the store; before the first member comes. */
   restore(): void {
-    for (const stored of this.#options.positions.stored()) this.#stored.set(keyOf(stored.name), stored)
+    for (const stored of this.#options.positions.stored()) {
+      this.#stored.set(keyOf(stored.name), stored)
+      const stream = this.#options.stream(stored.name.stream)
+      if (stream === undefined || stored.partitions.every(({ position }) => position <= stream.nextOffset)) continue
+      // The stream was taken away, or put back from a copy. Now is when its end tells what the group has read.
+      const what = 'a consumer group was further than its stream goes, and reads on from the end of the stream'
+      this.#options.logger?.warn({ ...stored.name, nextOffset: stream.nextOffset }, what)
+      this.open(stored.name, stream, 'earliest')
+    }
   }
 
   /** Would this group be one more than there may be? */

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { keyPartition } from '../../../lib/stream/key-partition.ts'
 import { ManualClock, TestBroker, type TestBrokerOptions } from '../../support/native-broker.ts'
@@ -167,6 +169,24 @@ t.test('a group goes on where it was when all have left, over a restart, whoever
   t.match(broker.broker.describeGroups(), [
     { stream: 'telemetry', group: 'workers', filter: '#', members: [], lag: devices.length * 3 }
   ])
+  const second = new Members()
+  await second.join(broker, 'second')
+  await second.received(devices.length * 3)
+  t.same(second.byDevice(), everyDevice(numbers(6, 8)))
+})
+
+t.test('a group whose stream was taken away from the folder reads what comes into the new one', async t => {
+  let broker = await start(t)
+  await publish(broker, 1, 5)
+  const first = new Members()
+  const member = await first.join(broker, 'first')
+  await first.received(devices.length * 5)
+  await member.client.ping()
+  await member.client.cut()
+  await broker.stop()
+  await rm(join(broker.folder, 'streams', 'telemetry'), { recursive: true })
+  broker = await broker.restart(t)
+  await publish(broker, 6, 8)
   const second = new Members()
   await second.join(broker, 'second')
   await second.received(devices.length * 3)

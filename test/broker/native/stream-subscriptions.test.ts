@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import type { CompiledPolicy, Policy } from '../../../lib/access/contract.ts'
 import type { ReadOptions, Stream } from '../../../lib/stream/contract.ts'
@@ -300,4 +302,20 @@ t.test('a read from a time yet to come stays one over a restart', async t => {
   device = await connect(broker, 'device')
   await publish(device, ['after'])
   t.same(payloads(await take(again, 1)), ['after'])
+})
+
+t.test('a reader whose stream was taken away from the folder reads what comes into the new one', async t => {
+  let { broker, device } = await start(t)
+  await publish(device, numbers(1, 5))
+  const reader = await connect(broker, 'reader', stored)
+  await reader.subscribe('$stream/telemetry/earliest', 1)
+  await take(reader, 5)
+  await reader.ping()
+  await broker.stop()
+  await rm(join(broker.folder, 'streams', 'telemetry'), { recursive: true })
+  broker = await broker.restart(t)
+  device = await connect(broker, 'device')
+  await publish(device, ['new'])
+  const again = await connect(broker, 'reader', stored)
+  t.same(payloads(await take(again, 1)), ['new'])
 })
