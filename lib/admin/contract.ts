@@ -1,5 +1,5 @@
 import type { DeadLetterDesk } from '../dead-letter/dead-letter-desk.ts'
-import type { RetentionPolicy, Stream } from '../stream/contract.ts'
+import type { Cleanup, RetentionPolicy, Stream } from '../stream/contract.ts'
 import type { GroupJson } from './group-schemas.ts'
 import type { AdminLimits } from './limits.ts'
 import type { AppliedSource } from './routes-apply.ts'
@@ -33,6 +33,7 @@ export interface StreamSettings {
   key: string
   partitions: number
   retention: RetentionPolicy
+  cleanup?: Cleanup | undefined
   ack: string
 }
 

@@ -30,6 +30,10 @@ const streamSchema = z
       .object({ ageMs: z.number(), bytes: z.number() })
       .optional()
       .meta({ description: 'Milliseconds and bytes; 0 = no limit.' }),
+    cleanup: z
+      .string()
+      .optional()
+      .meta({ description: 'What removes records: `delete` = retention, `compact`, or both.', examples: ['delete'] }),
     records: z.number(),
     bytes: z.number().meta({ description: 'On disk.' }),
     segments: z.number(),

@@ -10,6 +10,7 @@ export interface StreamJson {
   ack: string | undefined
   /** Milliseconds and bytes; 0 = no limit. */
   retention: { ageMs: number; bytes: number } | undefined
+  cleanup: string | undefined
   records: number
   bytes: number
   segments: number
@@ -30,6 +31,7 @@ export function streamJson(stream: { stats(): StreamStats }, settings: StreamSet
     partitions: settings?.partitions,
     ack: settings?.ack,
     retention: settings?.retention,
+    cleanup: settings?.cleanup,
     records: stats.nextOffset - stats.earliestOffset,
     bytes: stats.bytes,
     segments: stats.segments,

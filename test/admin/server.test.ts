@@ -55,6 +55,7 @@ t.test('streams are listed with their size, offsets, age and declaration', async
     partitions: 2,
     ack: 'synced',
     retention: { ageMs: 0, bytes: 5000 },
+    cleanup: 'compact',
     records: 2,
     bytes: 8,
     segments: 1,

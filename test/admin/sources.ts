@@ -15,6 +15,7 @@ export function adminSources(streams: readonly Stream[], overrides: Partial<Admi
       key: 'clientId',
       partitions: 2,
       retention: { ageMs: 0, bytes: 5000 },
+      cleanup: 'compact' as const,
       ack: 'synced'
     }),
     applied: { apply: unused, planChange: unused },
