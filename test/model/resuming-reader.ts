@@ -16,6 +16,7 @@ export class ResumingReader {
   readonly #filter: string
   readonly #payloads = new Map<number, string>()
   #expected = 0
+  #subscribed = false
   #client: RawClient | undefined
   #waiting: { offset: number; resolve: () => void } | undefined
 
@@ -31,15 +32,22 @@ export class ResumingReader {
       properties: { sessionExpiryInterval: 3600, receiveMaximum: 50 }
     })
     this.#client = client
-    if (!connack.sessionPresent) {
-      if (this.delivered > 0) this.complaints.push('the session is gone')
+    if (!connack.sessionPresent && this.delivered > 0) this.complaints.push('the session is gone')
+    // The broker may have been killed between its CONNACK and its SUBACK.
+    if (!connack.sessionPresent || !this.#subscribed) {
       client.send({ cmd: 'subscribe', messageId: 9_999, subscriptions: [{ topic: this.#filter, qos: 1 }] })
     }
     for (let packet = await client.next(); packet !== undefined; packet = await client.next()) {
+      if (packet.cmd === 'suback') this.#subscribed = true
       if (packet.cmd !== 'publish') continue
       this.#take(packet)
       client.send({ cmd: 'puback', messageId: packet.messageId, reasonCode: 0 })
     }
+  }
+
+  /** The offset that comes next; what was removed from there on is told. */
+  get expected(): number {
+    return this.#expected
   }
 
   /** Resolves when everything before the offset was delivered or told to be gone. */
@@ -58,7 +66,8 @@ export class ResumingReader {
     const { offset: text, gap } = (properties as { userProperties: RecordProperties }).userProperties
     const offset = Number(text)
     const content = `${topic} ${payload}`
-    this.delivered++
+    // Who begins at the earliest record there is has missed none.
+    if (this.delivered++ === 0) this.#expected = offset
     if (gap !== undefined) this.#pass(gap)
     const known = this.#payloads.get(offset)
     if (known !== undefined && known !== content) this.complaints.push(`${offset} was ${known} and is ${content}`)

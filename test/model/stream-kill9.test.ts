@@ -38,7 +38,7 @@ t.test(
       // Every other time it is away, and retention overtakes it.
       const reading = round % 2 === 0 ? reader.run() : undefined
       const ended = publishers.map(publisher => publisher.run())
-      const enough = acknowledged() + 50 + Math.floor(Math.random() * messagesPerRoundMax)
+      const enough = acknowledged() + 200 + Math.floor(Math.random() * messagesPerRoundMax)
       while (acknowledged() < enough) await new Promise(resolve => setImmediate(resolve))
       await broker.kill()
       await Promise.all([...ended, reading])
@@ -57,7 +57,12 @@ t.test(
       end = log.records.at(-1)!.offset + 1
       await broker.start()
     }
-    t.ok(earliest > 0, 'segments were removed')
+    // Rounds may be too short for retention to overtake the reader: here it certainly does.
+    const ended = publishers.map(publisher => publisher.run())
+    while ((await read(broker)).earliest <= reader.expected) await new Promise(resolve => setImmediate(resolve))
+    await Promise.all(publishers.map(publisher => publisher.finish()))
+    for (const publisher of publishers) publisher.end()
+    await Promise.all(ended)
     const log = await read(broker)
     const reading = reader.run()
     await reader.reached(log.records.at(-1)!.offset + 1)
