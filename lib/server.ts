@@ -1,27 +1,24 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import type { SessionStore } from '../persistence/contract.ts'
 import { LevelStore, lockFolder } from '../persistence/index.ts'
 import { Access } from './access/access.ts'
 import type { PeerIdentity } from './access/contract.ts'
 import { Health } from './admin/health.ts'
-import type { SchemaSource } from './admin/routes-schemas.ts'
 import type { AdminServer } from './admin/server.ts'
 import { AppliedStreams, openManifest } from './apply/applied-streams.ts'
 import { Broker, type BrokerOptions } from './broker/broker.ts'
-import type { BrokerLimits } from './broker/limits.ts'
-import { anonymousAllowed, isLoopback } from './config/anonymous.ts'
+import { Cleanup } from './composition/cleanup.ts'
+import { openDesk, openLetterLog } from './composition/letters.ts'
+import { brokerLimits, closeAll, drain, openListeners } from './composition/reception.ts'
+import { schemaDesk, withOwn } from './composition/sources.ts'
+import { isLoopback } from './config/anonymous.ts'
 import type { Config } from './config/config.ts'
-import { DeadLetterDesk } from './dead-letter/dead-letter-desk.ts'
-import { DeadLetterLog } from './dead-letter/dead-letter-log.ts'
-import { type OpenLetterStream, openDeadLetterStream } from './dead-letter/open.ts'
+import type { DeadLetterDesk } from './dead-letter/dead-letter-desk.ts'
 import type { Listener } from './listener/contract.ts'
-import { openListener } from './listener/open.ts'
-import { Counters, countUp } from './metrics/counters.ts'
+import { Counters } from './metrics/counters.ts'
 import { Metrics } from './metrics/registry.ts'
 import { ConfiguredIntakes } from './schema/configured-intakes.ts'
 import { SchemaRegistry } from './schema/registry.ts'
-import type { Stream } from './stream/contract.ts'
 import { NodeFileSystem } from './stream/file-system.ts'
 import type { ConsumerGroups } from './stream/groups/groups.ts'
 import { StorageGuard } from './stream/storage-guard.ts'
@@ -250,150 +247,10 @@ async function openParts(config: Config, { logger }: ServerOptions, cleanup: Cle
   return { config, logger, health, access, streams, applied, broker, deadLetters, admin, listeners, cleanup }
 }
 
-interface LetterSurroundings {
-  store: SessionStore
-  counters: Counters
-  logger: Logger | undefined
-  cleanup: Cleanup
-}
-
-async function openLetterLog(config: Config, { store, counters, logger, cleanup }: LetterSurroundings) {
-  if (config.deadLetter === false) return undefined
-  const { retention, ...policy } = config.deadLetter
-  const folder = join(config.data, 'streams')
-  const letters = await openDeadLetterStream({ folder, retention, ...(logger ? { logger } : {}) })
-  const log = new DeadLetterLog({ stream: letters.stream, store, counters, now: Date.now, policy })
-  cleanup.add('dead letters', () => closeLetters(log, letters))
-  return log
-}
-
-/** What the log cannot write keeps the session store from writing that it was removed from a queue. */
-async function closeLetters(log: DeadLetterLog, letters: OpenLetterStream): Promise<void> {
-  try {
-    await log.sync()
-  } finally {
-    await letters.close()
-  }
-}
-
-function openDesk(config: Config, log: DeadLetterLog, broker: Broker, logger: Logger | undefined): DeadLetterDesk | undefined {
-  const { redriver } = broker
-  if (config.deadLetter === false || redriver === undefined) return undefined
-  return new DeadLetterDesk({ log, redriver, redrivePerSecond: config.deadLetter.redrivePerSecond, now: Date.now, logger })
-}
-
-/** The declared streams and the broker's own: all that can be read. */
-function withOwn(streams: Streams, own: Stream | undefined) {
-  if (own === undefined) return streams
-  return {
-    all: () => [...streams.all(), own],
-    get: (name: string) => (name === own.name ? own : streams.get(name))
-  }
-}
-
-/** The registry, and who uses it. */
-function schemaDesk(registry: SchemaRegistry, intakes: ConfiguredIntakes): SchemaSource {
-  return {
-    list: () => registry.list(),
-    subject: name => registry.subject(name),
-    version: (name, version) => registry.version(name, version),
-    check: (name, schema, options) => registry.check(name, schema, options),
-    add: (name, schema, options) => registry.add(name, schema, options),
-    remove: name => registry.remove(name),
-    users: name => intakes.users(name)
-  }
-}
-
-/** 65535 is all a CONNECT can ask for, so in the configuration it means no limit; the broker says 0. */
-function brokerLimits({ limits }: Config): Partial<BrokerLimits> {
-  return { ...limits, keepAliveSecondsMax: limits.keepAliveSecondsMax === 65_535 ? 0 : limits.keepAliveSecondsMax }
-}
-
-interface Reception {
-  broker: Broker
-  counters: Counters
-  logger: Logger | undefined
-  /** Filled one by one, so that those that are open can be closed when the next one fails. */
-  listeners: Listener[]
-}
-
-async function openListeners(config: Config, { broker, counters, logger, listeners }: Reception): Promise<void> {
-  const { maxConnections, maxPacketBytes } = config.limits
-  for (const [i, settings] of config.listeners.entries()) {
-    const name = `listeners[${i}]`
-    const listener = await openListener(settings, {
-      name,
-      anonymousAllowed: anonymousAllowed(settings, config.access),
-      connectionsMax: maxConnections,
-      // A WebSocket message may carry several packets.
-      messageBytesMax: maxPacketBytes * 2,
-      onConnection: (stream, request, peer) => {
-        // Each listener refuses more cheaply by itself; this is for all of them together.
-        if (broker.connections.size < maxConnections) broker.accept(stream, request, peer)
-        else {
-          countUp(counters.connectionsClosed, 'connection-limit')
-          stream.on('error', () => {}).destroy()
-        }
-      },
-      onRefused: reason => countUp(counters.connectionsClosed, `refused-${reason}`),
-      ...(logger ? { log: logger } : {})
-    })
-    listeners.push(listener)
-    logger?.debug({ listener: name, url: listener.url }, 'listening')
-  }
-}
-
 async function closeParts({ health, logger, cleanup }: Parts): Promise<void> {
   health.phase = 'closing'
   logger?.debug('closing')
   const failed = await cleanup.run()
   if (failed.length > 0) throw failed[0]
   logger?.debug('closed')
-}
-
-/** Waits for the broker to finish what it accepted, but not for ever: a client may never take its last bytes. */
-async function drain(broker: Broker, { shutdown }: Config, logger: Logger | undefined): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<'late'>(resolve => {
-    timer = setTimeout(resolve, shutdown.drainTimeoutMs, 'late')
-  })
-  const drained = new Promise<void>((resolve, reject) => broker.close(error => (error ? reject(error) : resolve())))
-  if ((await Promise.race([drained, late])) === 'late') {
-    logger?.warn({ connections: broker.connections.size }, 'not everything was finished in time; closing what is left')
-    for (const connection of broker.connections) connection.conn.destroy()
-  }
-  clearTimeout(timer)
-}
-
-async function closeAll(listeners: readonly Listener[]): Promise<void> {
-  await Promise.all(listeners.map(listener => listener.close()))
-}
-
-/** What to close, last opened first. */
-class Cleanup {
-  readonly #logger: Logger | undefined
-  readonly #steps: { name: string; close: () => Promise<void> }[] = []
-
-  constructor(logger: Logger | undefined) {
-    this.#logger = logger
-  }
-
-  add(name: string, close: () => Promise<void>): void {
-    this.#steps.push({ name, close })
-  }
-
-  /** A step that fails does not keep the others from their turn. Returns what failed. */
-  async run(): Promise<Error[]> {
-    const errors: Error[] = []
-    for (const { name, close } of this.#steps.reverse()) {
-      try {
-        await close()
-      } catch (error) {
-        this.#logger?.error({ err: error, part: name }, 'could not be closed properly')
-        errors.push(error instanceof Error ? error : new Error(String(error)))
-      }
-    }
-    this.#steps.length = 0
-    return errors
-  }
 }

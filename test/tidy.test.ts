@@ -29,6 +29,7 @@ const layers: Record<string, number> = {
   'lib/broker': 3,
   'lib/listener': 4,
   'lib/admin': 4.1,
+  'lib/composition': 4.9,
   'lib/server.ts': 5,
   'lib/index.ts': 6,
   'lib/cli': 6,

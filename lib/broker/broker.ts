@@ -6,13 +6,13 @@ import type { Redriver } from '../dead-letter/dead-letter-desk.ts'
 import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
-import { reasonCode } from '../mqtt/reason-code.ts'
 import type { GroupDescription } from '../stream/groups/contract.ts'
 import type { ConsumerGroups } from '../stream/groups/groups.ts'
 import { aedesPacketOf, toPublishPacket } from './aedes-packet.ts'
 import { askHook } from './ask-hook.ts'
 import { aedesLimits, type BrokerLogger, type BrokerOptions, type Clock } from './broker-options.ts'
 import { type ClientDescription, describeClients } from './client-description.ts'
+import { closeNative } from './close-native.ts'
 import { Connection } from './connection.ts'
 import { ContractEngine } from './contract/engine.ts'
 import type { ContractPacket } from './contract/plug-ins.ts'
@@ -176,29 +176,7 @@ export class Broker extends Aedes {
   }
 
   async #closeNative(native: NativeEngine): Promise<void> {
-    for (const connection of this.connections) connection.suspend()
-    native.groups.close()
-    await native.drain()
-    this.closed = true
-    const { serverReference } = this.opts
-    const ended: Promise<void>[] = []
-    for (const connection of this.connections) {
-      if (serverReference === undefined) connection.disconnect(reasonCode.serverShuttingDown, undefined, 'server-shutdown')
-      // A reference goes with the codes that send a client to it, section 4.11.
-      else connection.disconnect(reasonCode.useAnotherServer, undefined, 'server-shutdown', { serverReference })
-      ended.push(new Promise(resolve => connection.close(() => resolve())))
-    }
-    // A hook that is asked about a will may never answer; the will then stays in the store and is published at the next start.
-    let deadline: NodeJS.Timeout | undefined
-    const late = new Promise(resolve => {
-      deadline = setTimeout(resolve, lingerMs)
-    })
-    await Promise.race([Promise.all(ended), late])
-    await native.drain()
-    native.stop()
-    await Promise.race([this.#ending.over(), late])
-    clearTimeout(deadline)
-    this.#ending.cutAll()
+    await closeNative(this, native, this.#ending)
     this.#stopTimers()
     this.emit('closed')
     await new Promise<void>(resolve => this.mq.close(() => resolve()))
@@ -222,6 +200,11 @@ export class Broker extends Aedes {
       return true
     }
     return false
+  }
+
+  /** The native engine, for operators and tests; undefined with the contract engine. */
+  get native(): NativeEngine | undefined {
+    return this.#native
   }
 
   /** What operators see of clients, the disconnected ones with a session included. */
