@@ -20,6 +20,7 @@ const layers: Record<string, number> = {
   'lib/commit': 1,
   'lib/config': 1,
   'lib/schema': 1.1,
+  'lib/events': 1.1,
   'lib/metrics': 1.1,
   persistence: 1.1,
   'lib/apply': 2,

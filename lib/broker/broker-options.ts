@@ -2,6 +2,7 @@ import type { AedesOptions } from 'aedes'
 import type { SessionStore } from '../../persistence/contract.ts'
 import type { BrokerAccess } from '../access/contract.ts'
 import type { DeadLetters } from '../dead-letter/contract.ts'
+import type { Events } from '../events/contract.ts'
 import type { Counters } from '../metrics/counters.ts'
 import type { Connection } from './connection.ts'
 import type { AuthenticateEnhancedHook } from './enhanced-authentication.ts'
@@ -33,6 +34,8 @@ export interface BrokerOptions extends AedesOptions {
   intake?: IntakeSource
   /** Where messages go that were owed and cannot be delivered; without it they are counted. Native engine only. */
   deadLetters?: DeadLetters
+  /** Told what an operator may ask about later; without it nothing is recorded, and nothing is spent on it. */
+  events?: Events | undefined
   /** What acks wait for outside streams; default: everything. */
   ackRules?: readonly AckRule[]
   access?: BrokerAccess

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import type { Authenticator, PeerIdentity, Policy } from '../access/contract.ts'
 import type { Redriver } from '../dead-letter/dead-letter-desk.ts'
+import type { Events } from '../events/contract.ts'
 import { Counters, countUp } from '../metrics/counters.ts'
 import type { Message } from '../mqtt/message.ts'
 import type { PublishPacket } from '../mqtt/packet.ts'
@@ -58,6 +59,7 @@ export class Broker extends Aedes {
   readonly limits: BrokerLimits
   readonly features: BrokerFeatures
   readonly counters: Counters
+  readonly events: Events | undefined
   readonly logger: BrokerLogger | undefined
   readonly clock: Clock
   readonly flushQueue: FlushQueue
@@ -88,6 +90,7 @@ export class Broker extends Aedes {
     this.features = { ...defaultFeatures, ...options.features }
     this.counters = options.counters ?? new Counters()
     this.flushQueue = new FlushQueue(this.counters)
+    this.events = options.events
     this.logger = options.logger
     this.clock = options.clock ?? Date
     this.authenticator = options.access?.authenticator

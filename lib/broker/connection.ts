@@ -11,6 +11,7 @@ import type { OutboundAliases } from '../session/outbound-aliases.ts'
 import type { Session } from '../session/session.ts'
 import { subscribePacketOf, unsubscribePacketOf } from './aedes-packet.ts'
 import type { Broker } from './broker.ts'
+import { tellConnected, tellDisconnected, tellRefused } from './connection-events.ts'
 import { encodeFor } from './encode-for.ts'
 import type { Done } from './engine.ts'
 import type { EnhancedAuthentication } from './enhanced-authentication.ts'
@@ -234,12 +235,14 @@ export class Connection extends EventEmitter {
     this.connected = true
     this.connackSent = true
     this.connectedAtMs = this.broker.clock.now()
+    if (this.broker.events !== undefined) tellConnected(this, connack)
     this.broker.emit('connackSent', { ...connack, returnCode: connack.reasonCode }, this)
   }
 
   /** Refuses the CONNECT: v5 gets the reason code [MQTT-3.2.2-7], 3.x the return code [MQTT3-3.2.2-5]. */
   refuse(code: number, returnCode: number, error: Error, properties: Properties = {}): void {
     if (this.closed) return
+    if (this.broker.events !== undefined) tellRefused(this, code, error)
     const connack: ConnackPacket = {
       cmd: 'connack',
       sessionPresent: false,
@@ -282,7 +285,7 @@ export class Connection extends EventEmitter {
     this.closeReason = closeReason
     if (!this.conn.destroyed) this.conn.destroy()
     this.broker.reportClientError(this, error)
-    this.close()
+    this.#finish(false, error)
   }
 
   /** The transport's own buffer is full. Not a limit of ours, so the native engine writes on until onCongested(). */
@@ -312,7 +315,7 @@ export class Connection extends EventEmitter {
       this.errored = true
       this.broker.reportClientError(this, error)
     }
-    this.#finish(true)
+    this.#finish(true, error)
   }
 
   /** Ends the connection. `done` once the session and the will are settled. */
@@ -325,12 +328,13 @@ export class Connection extends EventEmitter {
       if (this.#closeDone) this.#closeDone.push(done)
       else this.#closeDone = [done]
     }
-    if (!this.closed) this.#finish(false)
+    if (!this.closed) this.#finish(false, undefined)
   }
 
-  #finish(flush: boolean): void {
+  #finish(flush: boolean, error: Error | undefined): void {
     if (this.closed) return
     this.closed = true
+    if (this.connected && this.broker.events !== undefined) tellDisconnected(this, error)
     this.#parts = undefined
     this.broker.forget(this)
     if (flush && this.outbound.bytesSent > 0) this.broker.endTransport(this.conn)

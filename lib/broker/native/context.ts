@@ -1,6 +1,7 @@
 import type { SessionStore } from '../../../persistence/contract.ts'
 import type { GroupCommit } from '../../commit/group-commit.ts'
 import type { DeadLetter } from '../../dead-letter/contract.ts'
+import type { Events } from '../../events/contract.ts'
 import type { Counters } from '../../metrics/counters.ts'
 import type { AckPacket } from '../../mqtt/packet.ts'
 import type { Broker } from '../broker.ts'
@@ -31,6 +32,7 @@ export class NativeContext {
   /** The broker is closed: store and streams take nothing any more. */
   stopped = false
   readonly counters: Counters
+  readonly events: Events | undefined
   readonly limits: BrokerLimits
   readonly lost: LostDeliveries
   readonly burials = new Burials(this)
@@ -48,6 +50,7 @@ export class NativeContext {
     this.streams = streams
     this.positions = positions
     this.counters = broker.counters
+    this.events = broker.events
     this.limits = broker.limits
     this.lost = new LostDeliveries(this, broker.opts.deadLetters)
   }
